@@ -134,7 +134,15 @@ class Derivation:
         """Add a line that the last one does not fall below (arguments as for :meth:`equals`)."""
         return self._extend(">=", expr, by, **check)
 
-    def granted(self, relation: Relation, expr: sp.Expr, *, cite: str, by: str) -> Self:
+    def granted(
+        self,
+        relation: Relation,
+        expr: sp.Expr,
+        *,
+        cite: str,
+        by: str,
+        witness: Mapping[sp.Expr, sp.Expr] | None = None,
+    ) -> Self:
         """Add a line taken from the literature.
 
         Args:
@@ -142,11 +150,23 @@ class Derivation:
             expr: The new line.
             cite: Where it is proved.
             by: Name of the result.
+            witness: Closed forms of the letters on a solvable family, on which the citation is
+                tried as well: a result copied with a wrong constant is refuted there.
 
         Returns:
             The longer derivation; the step's grade is ``granted``.
+
+        Raises:
+            Refuted: If the witness contradicts the line.
         """
-        return self._append(Step(relation, sp.sympify(expr), by, "granted", cite))
+        expr = sp.sympify(expr)
+        detail = cite
+        if witness is not None:
+            verdict = verify(
+                relation, self.expr, expr, domain=dict(self.domain), witness=witness
+            )
+            detail = f"{cite}; {verdict.detail}"
+        return self._append(Step(relation, expr, by, "granted", detail))
 
     def specialise(
         self,

@@ -125,11 +125,11 @@ def is_zero(expr: sp.Expr) -> bool:
 
 
 def is_nonnegative(expr: sp.Expr, *, depth: int = 3) -> bool:
-    """Whether ``expr >= 0`` follows from the signs of its factors or from monotonicity.
+    """Whether ``expr >= 0`` follows from signs, from monotonicity or from convexity.
 
-    Three arguments are tried: the assumptions of the symbols; the factors of the expanded
-    expression; and, for a positive symbol x, ``f(0+) >= 0`` with ``f'(x) >= 0``, which is a proof
-    because ``f(x) = f(0+) + int_0^x f'``. The last one is applied up to ``depth`` times.
+    Three arguments are tried, each a proof: the signs of the factors; for a positive symbol x,
+    ``f(0+) >= 0`` with ``f'(x) >= 0``, because ``f(x) = f(0+) + int_0^x f'``; and
+    ``f'(c) = 0``, ``f(c) >= 0`` with ``f''(x) >= 0``. The last two recurse up to ``depth`` times.
 
     Args:
         expr: Expression whose symbols carry their sign in their assumptions.
@@ -143,18 +143,34 @@ def is_nonnegative(expr: sp.Expr, *, depth: int = 3) -> bool:
             return True
     if depth == 0 or sp.count_ops(expr) > SIMPLIFY_LIMIT:
         return False
-    for symbol in sorted(expr.free_symbols, key=str):
-        if not symbol.is_positive:
-            continue
-        try:
-            start = sp.limit(expr, symbol, 0, "+")
-        except (NotImplementedError, ValueError, RecursionError):
-            continue
-        if not start.is_finite or not is_nonnegative(start, depth=depth - 1):
-            continue
-        if is_nonnegative(sp.simplify(sp.diff(expr, symbol)), depth=depth - 1):
-            return True
-    return False
+    return any(
+        _grows_from_zero(expr, symbol, depth) or _convex_above_zero(expr, symbol, depth)
+        for symbol in sorted(expr.free_symbols, key=str)
+        if symbol.is_positive
+    )
+
+
+def _grows_from_zero(expr: sp.Expr, symbol: sp.Symbol, depth: int) -> bool:
+    try:
+        start = sp.limit(expr, symbol, 0, "+")
+    except (NotImplementedError, ValueError, RecursionError):
+        return False
+    if not start.is_finite or not is_nonnegative(start, depth=depth - 1):
+        return False
+    return is_nonnegative(sp.simplify(sp.diff(expr, symbol)), depth=depth - 1)
+
+
+def _convex_above_zero(expr: sp.Expr, symbol: sp.Symbol, depth: int) -> bool:
+    if not is_nonnegative(sp.simplify(sp.diff(expr, symbol, 2)), depth=depth - 1):
+        return False
+    try:
+        stationary = sp.solve(sp.diff(expr, symbol), symbol)
+    except NotImplementedError:
+        return False
+    return any(
+        point.is_positive and is_nonnegative(sp.simplify(expr.subs(symbol, point)), depth=depth - 1)
+        for point in stationary
+    )
 
 
 def to_torch(args: Sequence[sp.Symbol], expr: sp.Expr) -> Callable[..., "Tensor"]:

@@ -1,0 +1,1 @@
+"""Letters only: the results of the book, every step checked, nothing measured."""

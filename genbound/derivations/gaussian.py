@@ -1,0 +1,57 @@
+"""Divergence, entropy and information of Gaussians, from the moments of a normal variable."""
+
+import sympy as sp
+from sympy.stats import E, Normal
+
+from genbound.derivation import Derivation
+
+__all__ = ["channel_information", "d", "entropy", "kl", "noise2", "prior_kl", "signal2"]
+
+d = sp.Symbol("d", positive=True, integer=True)
+m, m_2 = sp.symbols("m m_2", real=True)
+s2, s2_2 = sp.symbols("s^2 s_2^2", positive=True)
+signal2, noise2 = sp.symbols("q^2 r^2", positive=True)
+
+
+def _log_density(x: sp.Expr, mean: sp.Expr, variance: sp.Expr) -> sp.Expr:
+    return -((x - mean) ** 2 / variance + sp.log(2 * sp.pi * variance)) / 2
+
+
+_x = Normal("x", m, sp.sqrt(s2))
+
+entropy = Derivation.of(
+    sp.Symbol(r"h(N(m,s^{2}))"), E(-_log_density(_x, m, s2)), by="definition"
+).equals(sp.log(2 * sp.pi * sp.E * s2) / 2, by="variance of x")
+"""Differential entropy of N(m, s^2), nats."""
+
+kl = Derivation.of(
+    sp.Symbol(r"\mathrm{KL}(N(m,s^{2})\|N(m_{2},s_{2}^{2}))"),
+    E(_log_density(_x, m, s2) - _log_density(_x, m_2, s2_2)),
+    by="definition",
+).equals(((s2 + (m - m_2) ** 2) / s2_2 - 1 - sp.log(s2 / s2_2)) / 2, by="moments of x")
+"""Divergence between two normal laws, nats."""
+
+channel_information = Derivation.of(
+    sp.Symbol("{I(U;U+V)}"),
+    entropy.expr.subs(s2, signal2 + noise2) - entropy.expr.subs(s2, noise2),
+    by="entropy of the output minus entropy of the noise",
+).equals(sp.log(1 + signal2 / noise2) / 2, by="collecting logarithms")
+"""Information through a Gaussian channel: signal N(0, q^2), independent noise N(0, r^2)."""
+
+_a = sp.Symbol("a", positive=True)
+_norm2 = sp.Symbol(r"\|x\|^{2}", positive=True)
+
+prior_kl = (
+    Derivation.of(
+        sp.Symbol(r"\mathrm{KL}(E_T(x)\|\pi)"),
+        d * kl.expr.subs({m: sp.sqrt(_a * _norm2 / d), s2: 1 - _a, m_2: 0, s2_2: 1}),
+        by="d equal coordinates after a rotation",
+        domain={_a: (0, 1)},
+    )
+).equals((_a * (_norm2 - d) - d * sp.log(1 - _a)) / 2, by="collecting terms")
+"""Divergence of the noised point N(sqrt(a) x, (1-a) I) from the prior N(0, I); a = alpha_T^2.
+
+Its arguments are :data:`prior_kl_args`.
+"""
+
+prior_kl_args = (_a, _norm2, d)
