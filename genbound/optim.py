@@ -1,0 +1,144 @@
+"""Optimisers as pairs of functions, with one learning rate per ensemble member.
+
+A `Transform` is (init, update): `state = init(params)`, then
+`params, state = update(params, grads, state, lr)`. Parameters, gradients and states are dicts of
+tensors, so that a state can be saved as it is. With stacked parameters, (e, ...), and rates (e,),
+one call moves e members, each at its own rate; `torch.optim` can only share one rate.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+Params = dict[str, Tensor]
+State = dict[str, Any]
+
+
+class Transform(NamedTuple):
+    """An optimiser.
+
+    Attributes:
+        init: params -> state.
+        update: (params, grads, state, lr) -> (params, state). Pure: its arguments stay as they
+            are. `lr` is a float, or a tensor (e,) for parameters stacked as (e, ...).
+        name: The rule and its constants in words; two transforms of one name do the same.
+    """
+
+    init: Callable[[Params], State]
+    update: Callable[[Params, Params, State, Tensor | float], tuple[Params, State]]
+    name: str
+
+
+def sgd(*, momentum: float = 0.0, weight_decay: float = 0.0) -> Transform:
+    """Stochastic gradient descent, u <- m u + g, theta <- theta - lr u; as `torch.optim.SGD`.
+
+    Args:
+        momentum: m, in [0, 1).
+        weight_decay: w; w theta is added to the gradient.
+
+    Returns:
+        The optimiser.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+    _check("momentum", momentum, below=1.0)
+    _check("weight_decay", weight_decay)
+
+    def init(params: Params) -> State:
+        if momentum == 0.0:
+            return {}
+        return {"velocity": {name: torch.zeros_like(param) for name, param in params.items()}}
+
+    def update(
+        params: Params, grads: Params, state: State, lr: Tensor | float
+    ) -> tuple[Params, State]:
+        step = _decayed(params, grads, weight_decay)
+        if momentum != 0.0:
+            velocity = state["velocity"]
+            step = {name: torch.add(g, velocity[name], alpha=momentum) for name, g in step.items()}
+            state = {"velocity": step}
+        moved = {name: p - _along(lr, p) * step[name] for name, p in params.items()}
+        return moved, state
+
+    return Transform(init, update, f"sgd(momentum={momentum}, weight_decay={weight_decay})")
+
+
+def adam(
+    *,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> Transform:
+    """Adam; as `torch.optim.Adam`.
+
+    With m and v the running means of g and g^2, and b1, b2 the decay rates, step k is
+    theta <- theta - lr [m / (1 - b1^k)] / [sqrt(v / (1 - b2^k)) + eps].
+
+    Args:
+        betas: (b1, b2), each in [0, 1).
+        eps: The addition to the root.
+        weight_decay: w; w theta is added to the gradient.
+
+    Returns:
+        The optimiser.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Reference:
+        Kingma and Ba (2015), algorithm 1.
+    """
+    first, second = betas
+    _check("betas[0]", first, below=1.0)
+    _check("betas[1]", second, below=1.0)
+    _check("eps", eps)
+    _check("weight_decay", weight_decay)
+
+    def init(params: Params) -> State:
+        zeros = {name: torch.zeros_like(param) for name, param in params.items()}
+        return {"count": 0, "mean": zeros, "square": dict(zeros)}
+
+    def update(
+        params: Params, grads: Params, state: State, lr: Tensor | float
+    ) -> tuple[Params, State]:
+        count = state["count"] + 1
+        root = (1 - second**count) ** 0.5
+        rate = lr * (root / (1 - first**count))
+        grads = _decayed(params, grads, weight_decay)
+        mean = {n: torch.lerp(state["mean"][n], g, 1 - first) for n, g in grads.items()}
+        square = {
+            n: torch.mul(state["square"][n], second).addcmul_(g, g, value=1 - second)
+            for n, g in grads.items()
+        }
+        # Both corrections go into one rate and one eps: two passes over the weights fewer.
+        moved = {
+            n: torch.addcdiv(
+                p, _along(rate, p) * mean[n], square[n].sqrt().add_(eps * root), value=-1
+            )
+            for n, p in params.items()
+        }
+        return moved, {"count": count, "mean": mean, "square": square}
+
+    name = f"adam(betas={tuple(betas)}, eps={eps}, weight_decay={weight_decay})"
+    return Transform(init, update, name)
+
+
+def _decayed(params: Params, grads: Params, weight_decay: float) -> Params:
+    if weight_decay == 0.0:
+        return grads
+    return {name: torch.add(g, params[name], alpha=weight_decay) for name, g in grads.items()}
+
+
+def _along(lr: Tensor | float, param: Tensor) -> Tensor | float:
+    """The rates with the trailing axes that let them multiply a stacked parameter."""
+    if not isinstance(lr, Tensor):
+        return lr
+    return lr.reshape(lr.shape + (1,) * (param.ndim - lr.ndim)).to(param)
+
+
+def _check(name: str, value: float, *, below: float = float("inf")) -> None:
+    if not 0.0 <= value < below:
+        raise ValueError(f"{name} must be in [0, {below}), got {value}")
