@@ -6,7 +6,8 @@ closed form; the converse integration need not. Hence a process *is* the pair, a
 letter, and every tensor function, is derived from it.
 """
 
-from genbound.sde.linear import LinearSDE, log_snr, t
+from genbound.sde.letters import log_snr, t
+from genbound.sde.linear import LinearSDE
 from genbound.sde.schedules import cosine, ou, sub_vp, ve, vp
 
 __all__ = ["LinearSDE", "cosine", "log_snr", "ou", "sub_vp", "t", "ve", "vp"]

@@ -13,23 +13,25 @@ from functools import cache, cached_property
 import numpy as np
 import sympy as sp
 import torch
-from sympy.integrals.manualintegrate import manualintegrate
 from torch import Tensor
 
-from genbound.symbolic import is_zero, to_torch
+from genbound.sde.letters import (
+    check_inverse,
+    check_noising,
+    closed_clock,
+    log_snr,
+    preserves_variance,
+    t,
+)
+from genbound.symbolic import to_torch
 
 __all__ = ["LinearSDE", "log_snr", "t"]
 
-t = sp.Symbol("t", positive=True)
-log_snr = sp.Symbol("lambda", real=True)
-
 Time = float | Tensor
 
-CHECK_POINTS = [sp.Rational(k, 97) for k in (1, *range(6, 96, 6), 96)]
 QUADRATURE_NODES = 64
 BISECTIONS = 64
 EARLIEST = 1e-30
-TINY = sp.Float("1e-20")
 
 
 @dataclass(frozen=True)
@@ -58,18 +60,11 @@ class LinearSDE:
     def __post_init__(self) -> None:
         """Check the definition."""
         for letter in ("alpha", "sigma2"):
-            expr = sp.sympify(getattr(self, letter))
-            if expr.free_symbols - {t}:
-                raise ValueError(
-                    f"{letter}: got {expr}, the only symbol allowed is genbound.sde.t"
-                )
-            object.__setattr__(self, letter, expr)
-        _check_start("alpha", self.alpha, 1)
-        _check_start("sigma2", self.sigma2, 0)
-        _check_noising(self.alpha, self.sigma2)
+            object.__setattr__(self, letter, sp.sympify(getattr(self, letter)))
+        check_noising(self.alpha, self.sigma2)
         if self.inverse is not None:
             object.__setattr__(self, "inverse", sp.sympify(self.inverse))
-            _check_inverse(self.inverse, self.log_snr)
+            check_inverse(self.inverse, self.log_snr)
 
     @cached_property
     def log_snr(self) -> sp.Expr:
@@ -93,16 +88,12 @@ class LinearSDE:
     @cached_property
     def clock(self) -> sp.Expr | None:
         """Integral of ``diffusion2`` from 0 to t, or ``None`` if no closed form was found."""
-        if self.preserves_variance:
-            return -2 * sp.log(self.alpha)
-        return _closed_clock(self.alpha, self.sigma2, self.diffusion2)
+        return closed_clock(self.alpha, self.sigma2, self.diffusion2)
 
     @cached_property
     def preserves_variance(self) -> bool:
         """Whether ``alpha^2 + sigma2 = 1``, so that N(0, I) is left as it is."""
-        excess = sp.expand_func(self.alpha**2 + self.sigma2 - 1)
-        # SymPy spends seconds on what is not zero; one point tells at once
-        return abs(sp.N(excess.subs(t, CHECK_POINTS[5]), 30)) < TINY and is_zero(excess)
+        return preserves_variance(self.alpha, self.sigma2)
 
     def moments(self, time: Time) -> tuple[Tensor, Tensor]:
         """Signal scale and noise scale.
@@ -235,56 +226,6 @@ def _compiled(symbol: sp.Symbol, expr: sp.Expr) -> Callable[[Time], Tensor]:
 
 def _inverse_word(inverse: sp.Expr) -> Callable[[Time], Tensor]:
     return _compiled(log_snr, inverse)
-
-
-def _closed_clock(alpha: sp.Expr, sigma2: sp.Expr, diffusion2: sp.Expr) -> sp.Expr | None:
-    signal_clock = -2 * sp.log(alpha)
-    if signal_clock == 0:
-        return sigma2
-    # If sigma2 = phi(b) with b = -2 log(alpha), then g^2 dt = (phi'(b) + phi(b)) db.
-    b = sp.Dummy("b", positive=True)
-    phi = sp.expand_func(sigma2).subs(signal_clock, b)
-    variable, rate, end = t, diffusion2, t
-    if not phi.has(t):
-        variable, rate, end = b, phi.diff(b) + phi, signal_clock
-    integral = manualintegrate(sp.expand(rate, power_exp=False), variable)
-    start = integral.subs(variable, 0)
-    if integral.has(sp.Integral) or not start.is_finite:
-        return None
-    return sp.expand(integral - start, power_exp=False).subs(variable, end)
-
-
-def _check_start(letter: str, expr: sp.Expr, value: int) -> None:
-    start = sp.N(sp.limit(expr, t, 0, "+") if expr.subs(t, 0) is sp.nan else expr.subs(t, 0), 30)
-    if not (start.is_real and abs(start - value) < TINY):
-        raise ValueError(f"{letter}: got {expr}, which is {start} at time 0, allowed is {value}")
-
-
-def _check_noising(alpha: sp.Expr, sigma2: sp.Expr) -> None:
-    last = None
-    for point in CHECK_POINTS:
-        signal, variance = (sp.N(expr.subs(t, point), 30) for expr in (alpha, sigma2))
-        if not (variance.is_real and variance > 0):
-            raise ValueError(f"sigma2: got {variance} at t = {point}, allowed is > 0 on (0, 1)")
-        if not (signal.is_real and signal > 0):
-            raise ValueError(f"alpha: got {signal} at t = {point}, allowed is > 0 on (0, 1)")
-        ratio = signal**2 / variance
-        if last is not None and ratio >= last:
-            raise ValueError(
-                f"sigma2: alpha^2/sigma2 must fall on (0, 1), it does not at t = {point}"
-            )
-        last = ratio
-
-
-def _check_inverse(inverse: sp.Expr, forward: sp.Expr) -> None:
-    if inverse.free_symbols - {log_snr}:
-        raise ValueError(
-            f"inverse: got {inverse}, the only symbol allowed is genbound.sde.log_snr"
-        )
-    for point in CHECK_POINTS:
-        back = sp.N(inverse.subs(log_snr, sp.N(forward.subs(t, point), 30)), 30)
-        if not (back.is_real and abs(back - point) < sp.Float("1e-15")):
-            raise ValueError(f"inverse: got {back} for the log-SNR of time {point}, not that time")
 
 
 def _as_tensor(value: Time) -> Tensor:

@@ -1,16 +1,17 @@
 """The shipped noising processes: functions that return a value."""
 
-from typing import Any
-
 import sympy as sp
 
-from genbound.sde.linear import LinearSDE, log_snr, t
+from genbound.sde.letters import log_snr, t
+from genbound.sde.linear import LinearSDE
 from genbound.symbolic import expm1, log1p
 
 __all__ = ["cosine", "ou", "sub_vp", "ve", "vp"]
 
+Number = float | sp.Expr
 
-def vp(beta_min: Any = sp.Rational(1, 10), beta_max: Any = 20) -> LinearSDE:  # noqa: ANN401
+
+def vp(beta_min: Number = 0.1, beta_max: Number = 20) -> LinearSDE:
     """Variance-preserving process with a linear schedule: ``alpha^2 = exp(-B)``.
 
     Args:
@@ -31,7 +32,7 @@ def vp(beta_min: Any = sp.Rational(1, 10), beta_max: Any = 20) -> LinearSDE:  # 
     )
 
 
-def ou(beta: Any = 2) -> LinearSDE:  # noqa: ANN401
+def ou(beta: Number = 2) -> LinearSDE:
     """Ornstein-Uhlenbeck process ``dX = -beta X / 2 dt + sqrt(beta) dW``.
 
     Args:
@@ -45,7 +46,7 @@ def ou(beta: Any = 2) -> LinearSDE:  # noqa: ANN401
     return LinearSDE(sp.exp(-rate * t / 2), -expm1(-rate * t), name=f"OU({rate})", inverse=inverse)
 
 
-def sub_vp(beta_min: Any = sp.Rational(1, 10), beta_max: Any = 20) -> LinearSDE:  # noqa: ANN401
+def sub_vp(beta_min: Number = 0.1, beta_max: Number = 20) -> LinearSDE:
     """Sub-variance-preserving process: ``alpha^2 = exp(-B)``, ``sigma = 1 - exp(-B)``.
 
     Args:
@@ -67,7 +68,7 @@ def sub_vp(beta_min: Any = sp.Rational(1, 10), beta_max: Any = 20) -> LinearSDE:
     )
 
 
-def ve(sigma_min: Any = sp.Rational(1, 100), sigma_max: Any = 50) -> LinearSDE:  # noqa: ANN401
+def ve(sigma_min: Number = 0.01, sigma_max: Number = 50) -> LinearSDE:
     """Variance-exploding process: alpha = 1, the noise scale grows geometrically.
 
     Args:
@@ -90,7 +91,7 @@ def ve(sigma_min: Any = sp.Rational(1, 100), sigma_max: Any = 50) -> LinearSDE: 
     )
 
 
-def cosine(offset: Any = sp.Rational(1, 125)) -> LinearSDE:  # noqa: ANN401
+def cosine(offset: Number = 0.008) -> LinearSDE:
     """Variance-preserving process whose signal scale is a cosine; the signal is gone at time 1.
 
     Args:
@@ -117,7 +118,7 @@ def cosine(offset: Any = sp.Rational(1, 125)) -> LinearSDE:  # noqa: ANN401
     )
 
 
-def _exact(value: Any) -> sp.Expr:  # noqa: ANN401
+def _exact(value: Number) -> sp.Expr:
     # 0.1 means one tenth here, not the nearest binary fraction
     return sp.Rational(str(value)) if isinstance(value, float) else sp.sympify(value)
 
