@@ -1,0 +1,237 @@
+"""The book: its chapters are executed only where something changed, then rendered as one site.
+
+Under `_build/`: `cache/<chapter>/<fingerprint>.ipynb` are executed notebooks, each with a small
+record beside it, `staged/` is the tree that Jupyter Book renders, `html/` is the last good site,
+`failed/` holds notebooks up to the cell that raised.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from genbound import execute, history, site
+from genbound.chapters import Chapter, differing, load_profile, merged, read_chapter
+from genbound.fingerprint import fingerprint, imported
+from genbound.history import Version
+
+PACKAGE = Path(__file__).parent
+STATUS_PAGE = "book/status"
+
+
+class BookError(RuntimeError):
+    """The book could not be built; the message says where and why."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a chapter came into the book: the seconds of its run, and whether it ran now."""
+
+    chapter: str
+    seconds: float
+    ran: bool
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build: its first page, the chapters, and whether the site was rendered anew."""
+
+    index: Path
+    outcomes: tuple[Outcome, ...]
+    rendered: bool
+
+
+def chapters(root: Path) -> dict[str, Chapter]:
+    """The chapters that run, by page (the path in `_toc.yml`), in the book's order."""
+    found = {
+        page: read_chapter(path)
+        for page in site.pages(root)
+        if (path := root / f"{page}.md").is_file()
+        and execute.is_notebook(path.read_text(encoding="utf-8"))
+    }
+    names = [chapter.name for chapter in found.values()]
+    for name in names:
+        if names.count(name) > 1:
+            raise BookError(f"two chapters have the name {name}; names must differ")
+    return found
+
+
+def build(
+    root: Path,
+    *,
+    profile: str | Path | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] = {},
+    jobs: int = 2,
+    force: bool = False,
+    packages: Sequence[Path] = (PACKAGE,),
+    say: Callable[[str], None] = tqdm.write,
+) -> Built:
+    """Execute the chapters that changed and render the site.
+
+    Args:
+        root: The folder of `_config.yml` and `_toc.yml`.
+        profile: Parameters by chapter, as a name in `book/profiles/` or a YAML file.
+        overrides: Parameters by chapter; they win over the profile's.
+        jobs: How many chapters run at once.
+        force: Run every chapter, changed or not.
+        packages: Folders of the packages whose sources the chapters depend on.
+        say: Where one line per finished chapter goes.
+
+    Returns:
+        The site and how each chapter came into it.
+
+    Raises:
+        ParameterError: If a parameter is refused; nothing has run then.
+        BookError: If a chapter fails or the site has warnings; the last good site is untouched.
+    """
+    root = root.resolve()
+    given = merged(load_profile(root, profile) if profile else {}, overrides)
+    book = chapters(root)
+    changed = differing(book.values(), given)
+    with _alone(root / "_build", say):
+        versions = {
+            page: _version(chapter, changed.get(chapter.name, {}), packages, root / "_build")
+            for page, chapter in book.items()
+        }
+        missing = [v for v in versions.values() if force or not v.record.is_file()]
+        _run_all(missing, root, jobs=jobs, packages=packages, say=say)
+        executed = {f"{page}.ipynb": v.notebook.read_bytes() for page, v in versions.items()}
+        if STATUS_PAGE in site.pages(root):
+            executed[f"{STATUS_PAGE}.md"] = history.status(versions).encode()
+        try:
+            rendered = site.update(root, executed, packages=packages, say=say)
+        except site.SiteError as error:
+            raise BookError(str(error)) from error
+    outcomes = [
+        Outcome(v.chapter.name, v.recorded()["seconds"], v in missing) for v in versions.values()
+    ]
+    return Built(root / "_build" / "html" / "index.html", tuple(outcomes), rendered)
+
+
+def run(
+    path: Path,
+    parameters: Mapping[str, Any] = {},
+    output: Path | None = None,
+    *,
+    packages: Sequence[Path] = (PACKAGE,),
+) -> Path:
+    """Run one chapter and leave the executed notebook.
+
+    Args:
+        path: The chapter's file.
+        parameters: Values that replace its defaults.
+        output: The notebook to write; `runs/<chapter>.ipynb` unless told.
+        packages: Folders of packages put on its import path.
+
+    Returns:
+        The executed notebook.
+
+    Raises:
+        ParameterError: If a parameter is refused; nothing has run then.
+        BookError: If a cell fails; the notebook up to there is left at `output`.
+    """
+    chapter = read_chapter(path)
+    output = (output or Path("runs", f"{chapter.name}.ipynb")).resolve()
+    changed = differing([chapter], {chapter.name: parameters})[chapter.name]
+    _run_one(_job(chapter, changed, output, output), packages)
+    return output
+
+
+def _version(
+    chapter: Chapter, changed: Mapping[str, Any], packages: Sequence[Path], folder: Path
+) -> Version:
+    sources = imported(chapter.code, packages)
+    mark = fingerprint(chapter.text, changed, sources)
+    return Version(chapter, changed, sources, folder / "cache" / chapter.name / f"{mark}.ipynb")
+
+
+def _job(chapter: Chapter, changed: Mapping[str, Any], output: Path, failed: Path) -> execute.Job:
+    # papermill would turn a tuple into text.
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in changed.items()}
+    folder = str(chapter.path.resolve().parent)
+    return execute.Job(chapter.name, folder, chapter.text, plain, str(output), str(failed))
+
+
+def _run_one(job: execute.Job, packages: Sequence[Path], running: list | None = None) -> float:
+    """Run a job to its end; its seconds."""
+    began = time.monotonic()
+    process = execute.start(job, import_from=tuple(dict.fromkeys(p.parent for p in packages)))
+    if running is not None:
+        running.append(process)
+    try:
+        execute.finish(process, job)
+    except RuntimeError as error:
+        raise BookError(str(error)) from error
+    finally:
+        execute.kill(process)
+    return round(time.monotonic() - began, 1)
+
+
+def _run_all(
+    versions: Sequence[Version],
+    root: Path,
+    *,
+    jobs: int,
+    packages: Sequence[Path],
+    say: Callable[[str], None],
+) -> None:
+    """Run chapters, the longest first; every one that succeeds is kept, whatever the others do."""
+    running: list[subprocess.Popen] = []
+
+    def one(version: Version) -> float:
+        failed = root / "_build" / "failed" / f"{version.chapter.name}.ipynb"
+        failed.unlink(missing_ok=True)
+        version.record.unlink(missing_ok=True)
+        job = _job(version.chapter, version.changed, version.notebook, failed)
+        seconds = _run_one(job, packages, running)
+        history.remember(version, seconds)
+        return seconds
+
+    failures = []
+    with (
+        ThreadPoolExecutor(max(jobs, 1)) as pool,
+        tqdm(total=len(versions), unit="chapter", disable=None) as bar,
+    ):
+        started = {
+            pool.submit(one, v): v for v in sorted(versions, key=history.expected, reverse=True)
+        }
+        try:
+            for future in as_completed(started):
+                name = started[future].chapter.name
+                error = future.exception()
+                bar.update()
+                if isinstance(error, BookError):
+                    failures.append(error)
+                    say(f"{name}: failed")
+                else:
+                    say(f"{name}: ran in {future.result():.1f} s")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in running:
+                execute.kill(process)
+            raise
+    if failures:
+        raise BookError("\n\n".join(map(str, failures)))
+
+
+@contextmanager
+def _alone(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a folder against other builds; wait for one that is at work."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"another build is at work in {folder}; waiting for it to end")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,201 @@
+"""One chapter, run from its text to an executed notebook, in a process of its own.
+
+The process is this file run as a script: it needs nothing else of the package, so it starts fast.
+It reads one `Job` as a line of JSON, and dies with whoever holds the other end of its input.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+KERNELSPEC = {"name": "python3", "display_name": "Python 3", "language": "python"}
+CELL_FAILED = 3
+
+
+class CellFailed(RuntimeError):
+    """A cell raised; the message names the chapter and the cell and holds the traceback."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run.
+
+    Attributes:
+        chapter: How messages call the chapter.
+        folder: The working folder.
+        text: The chapter's text, in MyST Markdown.
+        parameters: Values that replace its defaults.
+        output: Where the executed notebook goes, once it is complete.
+        failed: Where the notebook goes if a cell raises.
+    """
+
+    chapter: str
+    folder: str
+    text: str
+    parameters: Mapping[str, Any]
+    output: str
+    failed: str
+
+
+def is_notebook(text: str) -> bool:
+    """Whether a page's text is a notebook: its front matter says `file_format: mystnb`."""
+    front_matter = text.split("\n---", 1)[0] if text.startswith("---\n") else ""
+    return "\nfile_format: mystnb" in front_matter
+
+
+def notebook(text: str) -> Any:  # noqa: ANN401
+    """The notebook of a MyST Markdown text, its cells named by their order alone."""
+    import jupytext
+
+    book = jupytext.reads(text, fmt="md:myst")
+    book.metadata = type(book.metadata)(kernelspec=KERNELSPEC)
+    return _numbered(book)
+
+
+def start(job: Job, *, import_from: tuple[Path, ...] = ()) -> subprocess.Popen:
+    """Start a job in its own process and process group.
+
+    Args:
+        job: What to run.
+        import_from: Folders put at the front of the chapter's import path.
+
+    Returns:
+        The process; hand it to `finish`.
+    """
+    paths = [*map(str, import_from), *filter(None, [os.environ.get("PYTHONPATH")])]
+    # One thread per process: two busy processes with two threads each are several times slower.
+    # A fixed hash seed: the order of a set must not change a page.
+    fixed = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(paths)}
+    process = subprocess.Popen(
+        [sys.executable, "-P", __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | fixed,
+        process_group=0,
+    )
+    process.stdin.write(json.dumps(asdict(job)) + "\n")
+    process.stdin.flush()
+    return process
+
+
+def finish(process: subprocess.Popen, job: Job) -> None:
+    """Wait for a started job.
+
+    Args:
+        process: From `start`.
+        job: The same job.
+
+    Raises:
+        CellFailed: If a cell raised.
+        RuntimeError: If the process died otherwise.
+    """
+    # Not communicate(): it would close standard input, which tells the process to die.
+    collected: list[str] = []
+    reader = threading.Thread(target=lambda: collected.append(process.stderr.read()), daemon=True)
+    reader.start()
+    said = process.stdout.read()
+    code = process.wait()
+    reader.join()
+    process.stdin.close()
+    if code == CELL_FAILED:
+        raise CellFailed(said.strip())
+    if code:
+        raise RuntimeError(f"{job.chapter}: its process ended with {code}\n{''.join(collected)}")
+
+
+def kill(process: subprocess.Popen) -> None:
+    """End a started job at once, with all that it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def execute(job: Job) -> None:
+    """Run a job in this process.
+
+    Args:
+        job: What to run; its output appears complete or not at all.
+
+    Raises:
+        CellFailed: If a cell raised; the notebook up to there is left at `job.failed`.
+    """
+    import tempfile
+
+    import nbformat
+    import papermill
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "source.ipynb"), Path(folder, "executed.ipynb")
+        nbformat.write(notebook(job.text), source)
+        try:
+            papermill.execute_notebook(
+                source,
+                target,
+                parameters=dict(job.parameters),
+                cwd=job.folder,
+                kernel_name="python3",
+                progress_bar=False,
+            )
+        except papermill.PapermillExecutionError as error:
+            _publish(nbformat.read(target, 4), Path(job.failed))
+            raise CellFailed(_explained(job, error)) from None
+        _publish(nbformat.read(target, 4), Path(job.output))
+
+
+def _explained(job: Job, error: Any) -> str:  # noqa: ANN401
+    from papermill.exceptions import strip_color
+
+    traceback = strip_color("\n".join(error.traceback)) or f"{error.ename}: {error.evalue}"
+    return (
+        f"{job.chapter}: code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n"
+        f"{traceback}\nThe notebook up to there: {job.failed}"
+    )
+
+
+def _publish(book: Any, path: Path) -> None:  # noqa: ANN401
+    """Write a notebook whole or not at all, without what differs between two equal runs."""
+    import nbformat
+
+    book.metadata.pop("papermill", None)
+    for cell in book.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    nbformat.write(_numbered(book), partial)
+    os.replace(partial, path)
+
+
+def _numbered(book: Any) -> Any:  # noqa: ANN401
+    for number, cell in enumerate(book.cells):
+        cell["id"] = f"cell-{number:03d}"
+    return book
+
+
+def _die_with_parent() -> NoReturn:
+    os.read(0, 1)
+    os.killpg(0, signal.SIGKILL)
+    raise SystemExit
+
+
+def _main() -> int:
+    job = Job(**json.loads(sys.stdin.readline()))
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        execute(job)
+    except CellFailed as failure:
+        sys.stdout.write(str(failure))
+        return CELL_FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
