@@ -1,0 +1,1 @@
+"""Estimators: numbers measured on tensors, each with a standard error and a side."""

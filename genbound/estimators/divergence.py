@@ -1,0 +1,282 @@
+"""Divergences: between two samples, between Gaussians, and of a diffusion model from the truth.
+
+The sampling chain of a diffusion model starts at N(0, I) and has Gaussian steps
+``p(x_k | x_{k+1})``. The density of its end is an integral over all paths, here taken by
+importance sampling: from the point x run the noising process forward to the horizon, which is
+nearly the posterior law of the path, and average
+
+    w = N(x_N; 0, I) prod_k p(x_k | x_{k+1}) / q(x_{k+1} | x_k).
+
+If the score were exact and the step small, w would be the density itself, without noise. One path
+gives the familiar evidence bound; the mean over paths is the chain's own density, discretisation
+included. (The mixture of the last steps' kernels is the same density, but its kernels have width
+``sigma(t_min)``, which no affordable number of chains resolves.)
+"""
+
+import math
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from genbound.estimate import Estimate, exact, mean
+from genbound.protocols import ScoreModel
+from genbound.sampler import Step, step_mean, time_grid
+
+__all__ = [
+    "EnergyTest",
+    "KnownLaw",
+    "energy_distance",
+    "gaussian_kl",
+    "model_kl",
+    "model_log_density",
+    "model_nll",
+]
+
+# Numbers per evaluation of the model, over the points of a block, their paths and the dimension.
+BLOCK_ENTRIES = 2**21
+
+
+class KnownLaw(Protocol):
+    """A law that can be sampled and whose density is known."""
+
+    def sample(self, n: int, *, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+        """Draw n points, shape ``(n, d)``."""
+        ...
+
+    def log_density(self, points: Tensor) -> Tensor:
+        """Log density in nats, shape ``(n,)``."""
+        ...
+
+
+def model_kl(
+    source: KnownLaw,
+    model: ScoreModel,
+    *,
+    n: int,
+    paths: int,
+    step: float,
+    generator: torch.Generator,
+    dtype: torch.dtype = torch.float64,
+) -> Estimate:
+    """Divergence of the model from the truth at ``t_min``, ``KL(P_t_min || p_model)``.
+
+    Args:
+        source: The law of the data noised to ``model.t_min`` (``source.noised(process, t_min)``).
+        model: Score model; its chain ends at ``t_min``.
+        n: Number of points drawn from the source, at least 2.
+        paths: Noising paths per point; at least 2.
+        step: Largest spacing of the chain in the log signal-to-noise ratio (nats).
+        generator: Source of points and noise.
+        dtype: Dtype of the points.
+
+    Returns:
+        Nats. Consistent as the paths grow: the logarithm of a mean is corrected to first order.
+        Every point has its own paths, so the standard error covers points and paths.
+    """
+    points = source.sample(n, generator=generator, dtype=dtype)
+    log_model = model_log_density(model, points, paths=paths, step=step, generator=generator)
+    gaps = source.log_density(points).double() - log_model
+    return mean(gaps, method=f"log density ratio, {paths} paths per point", side="consistent")
+
+
+def model_nll(
+    model: ScoreModel,
+    data: Tensor,
+    *,
+    paths: int,
+    step: float,
+    generator: torch.Generator,
+) -> Estimate:
+    """Negative log likelihood of noised data, ``-E log p_model(alpha x + sigma eps)`` at t_min.
+
+    Args:
+        model: Score model; its chain ends at ``t_min``.
+        data: Data, each noised to ``t_min`` once; shape ``(n, d)``, n >= 2.
+        paths: Noising paths per point; at least 2.
+        step: Largest spacing of the chain in the log signal-to-noise ratio (nats).
+        generator: Source of noise, on the device of ``data``.
+
+    Returns:
+        Nats (per datum, not per dimension); consistent as the paths grow. The standard error
+        covers data, noise and paths.
+    """
+    noise = torch.randn(data.shape, generator=generator, dtype=data.dtype, device=data.device)
+    points = model.process.perturb(data, model.t_min, noise)
+    log_model = model_log_density(model, points, paths=paths, step=step, generator=generator)
+    method = f"negative log likelihood at t_min, {paths} paths per point"
+    return mean(-log_model, method=method, side="consistent")
+
+
+@torch.no_grad()
+def model_log_density(
+    model: ScoreModel,
+    points: Tensor,
+    *,
+    paths: int,
+    step: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Log density of the end of the model's sampling chain.
+
+    Args:
+        model: Score model.
+        points: Shape ``(n, d)``.
+        paths: Noising paths per point; at least 2.
+        step: Largest spacing of the chain in the log signal-to-noise ratio (nats).
+        generator: Source of noise, on the device of ``points``.
+
+    Returns:
+        Nats, shape ``(n,)``, float64: the logarithm of the mean weight plus half its squared
+        relative error, which removes the first-order bias of the logarithm.
+
+    Raises:
+        ValueError: If ``paths`` is below 2 or ``points`` is no matrix.
+    """
+    if points.ndim != 2:
+        raise ValueError(f"points: got shape {tuple(points.shape)}, allowed is (n, d)")
+    if paths < 2:
+        raise ValueError(f"paths: got {paths}, allowed is at least 2")
+    times = time_grid(model.process, model.horizon, model.t_min, step=step).to(points.device)
+    block = max(1, BLOCK_ENTRIES // (paths * points.shape[1]))
+    log_densities = []
+    for part in points.split(block):
+        ends = part.repeat_interleave(paths, 0)
+        log_weights = _log_weights(model, ends, times, generator).reshape(-1, paths)
+        log_mean = torch.logsumexp(log_weights, 1) - math.log(paths)
+        relative = (log_weights - log_mean[:, None]).exp().var(1) / paths
+        log_densities.append(log_mean + relative / 2)
+    return torch.cat(log_densities)
+
+
+def _log_weights(
+    model: ScoreModel, points: Tensor, times: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Log of the path weights w of the module's head, one path from each point; shape (n,)."""
+    process = model.process
+    signal_scales, noise_scales = process.moments(times)
+    clocks = process.clock_of(times)
+    state, total = points, torch.zeros(len(points), dtype=torch.float64, device=points.device)
+    for k in range(len(times) - 1, 0, -1):
+        growth = signal_scales[k - 1] / signal_scales[k]
+        variance = noise_scales[k - 1] ** 2 - (growth * noise_scales[k]) ** 2
+        noise = torch.randn(
+            state.shape, generator=generator, dtype=state.dtype, device=state.device
+        )
+        noisier = growth.to(state) * state + variance.sqrt().to(state) * noise
+        time = times[k - 1].to(state).expand(len(state))
+        increment = clocks[k - 1] - clocks[k]
+        back = Step(times[k - 1], times[k], noisier, model.score(noisier, time), increment)
+        reverse = _log_gaussian(state - step_mean(process, back), increment)
+        forward = _log_gaussian(variance.sqrt().to(state) * noise, variance)
+        total, state = total + reverse - forward, noisier
+    return total + _log_gaussian(state, torch.ones_like(clocks[0]))
+
+
+def _log_gaussian(offsets: Tensor, variance: Tensor) -> Tensor:
+    d = offsets.shape[-1]
+    squares = offsets.double().square().sum(-1)
+    return -squares / (2 * variance) - d / 2 * torch.log(2 * math.pi * variance)
+
+
+def gaussian_kl(mean1: Tensor, variance1: Tensor, mean2: Tensor, variance2: Tensor) -> Estimate:
+    """Divergence ``KL(N(mean1, variance1) || N(mean2, variance2))``, diagonal covariances.
+
+    Args:
+        mean1: Shape ``(d,)``.
+        variance1: Shape ``(d,)``, or 0-dim for a multiple of the identity; positive.
+        mean2: Shape ``(d,)``.
+        variance2: Shape ``(d,)``, or 0-dim for a multiple of the identity; positive.
+
+    Returns:
+        Nats, exact.
+
+    Raises:
+        ValueError: If a variance is not positive.
+    """
+    ratio = variance1.double() / variance2.double()
+    if not (bool((variance1 > 0).all()) and bool((variance2 > 0).all())):
+        raise ValueError("variance: got a value that is not positive; allowed are positive ones")
+    shift = (mean1 - mean2).double().square() / variance2
+    terms = shift + (ratio - 1 - ratio.log())
+    return exact(float(terms.sum()) / 2, method="KL of two Gaussians")
+
+
+class EnergyTest(NamedTuple):
+    """The energy distance of two samples and its permutation test.
+
+    Attributes:
+        distance: Unbiased estimate. Its standard error is of first order and thus too small when
+            the two laws agree; judge that case by the permutations.
+        p_value: Share of permutations, the identity among them, with at least this distance.
+        null_quantile: 95 % quantile of the distance over permutations.
+    """
+
+    distance: Estimate
+    p_value: float
+    null_quantile: float
+
+
+def energy_distance(
+    first: Tensor,
+    second: Tensor,
+    *,
+    permutations: int,
+    generator: torch.Generator,
+    block: int = 1024,
+) -> EnergyTest:
+    """Energy distance ``2 E||X - Y|| - E||X - X'|| - E||Y - Y'||``, zero only for equal laws.
+
+    Args:
+        first: Shape ``(n, d)``, n >= 2.
+        second: Shape ``(m, d)``, m >= 2.
+        permutations: Number of random relabellings of the pooled sample.
+        generator: Source of the permutations, on the device of ``first``.
+        block: Rows of the distance matrix held at a time.
+
+    Returns:
+        Distance (in the unit of the data) and permutation test.
+
+    Raises:
+        ValueError: If the shapes don't fit or a sample has fewer than two points.
+
+    Reference:
+        Szekely and Rizzo, Energy statistics (2013).
+    """
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise ValueError(
+            f"second: got shapes {tuple(first.shape)} and {tuple(second.shape)}, "
+            "allowed are (n, d) and (m, d)"
+        )
+    n, m = len(first), len(second)
+    if min(n, m) < 2:
+        raise ValueError(f"first: got {n} and {m} points, allowed are at least 2 of each")
+    pooled = torch.cat([first, second]).double()
+    labels = torch.zeros(n + m, 1 + permutations, dtype=torch.float64, device=pooled.device)
+    labels[:n, 0] = 1.0
+    shuffle = torch.rand(
+        n + m, permutations, generator=generator, dtype=torch.float64, device=pooled.device
+    )
+    labels[:, 1:].scatter_(0, shuffle.argsort(0)[:n], 1.0)
+    # Row i: the sum of distances from point i to the points labelled first, and to all.
+    to_first, to_all = [], []
+    for part in pooled.split(block):
+        distances = torch.cdist(part, pooled)
+        to_first.append(distances @ labels)
+        to_all.append(distances.sum(1))
+    near, total = torch.cat(to_first), torch.cat(to_all)
+    within_first = (labels * near).sum(0)
+    across = labels.mT @ total - within_first
+    within_second = total.sum() - 2 * across - within_first
+    distances = 2 * across / (n * m) - within_first / (n * (n - 1)) - within_second / (m * (m - 1))
+    null = distances[1:]
+    value = float(distances[0])
+    apart, own = near[:, 0], total - near[:, 0]
+    effect_first = 2 * own[:n] / m - 2 * apart[:n] / (n - 1)
+    effect_second = 2 * apart[n:] / n - 2 * own[n:] / (m - 1)
+    stderr = math.sqrt(float(effect_first.var()) / n + float(effect_second.var()) / m)
+    return EnergyTest(
+        Estimate(value, stderr, n + m, f"energy distance, n={n} and m={m}"),
+        (1 + int((null >= value).sum())) / (1 + permutations),
+        float(null.quantile(0.95)) if permutations else math.nan,
+    )

@@ -1,0 +1,263 @@
+"""Score-matching errors of a model on data, in nats.
+
+The loss of a datum is the divergence between two path laws on ``[t_min, horizon]``,
+
+    loss(x) = 1/2 int g^2 E ||s(x_t, t) + eps / sigma_t||^2 dt,    x_t = alpha_t x + sigma_t eps.
+
+Since ``g^2 / sigma^2 dt = -d log_snr`` for every linear process, it is half the range of the log
+signal-to-noise ratio times ``E ||eps + sigma_t s(x_t, t)||^2`` with that ratio drawn uniformly.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from genbound import mixtures
+from genbound.estimate import Estimate, mean
+from genbound.estimators.spread import from_effects
+from genbound.protocols import ScoreModel
+from genbound.sde import LinearSDE
+
+__all__ = ["denoising", "denoising_losses", "empirical_score", "explicit", "left_scale"]
+
+# Numbers per evaluation of the model, over the data of a block, their draws and the dimension.
+BLOCK_ENTRIES = 2**21
+
+# (noised data (b, k, d), times (b, k), noise scales (b, k, 1), noise (b, k, d)) -> (b, k)
+Integrand = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+def denoising(
+    model: ScoreModel,
+    data: Tensor,
+    *,
+    draws: int,
+    generator: torch.Generator,
+    horizon: float | None = None,
+    t_min: float | None = None,
+) -> Estimate:
+    """Denoising score-matching loss with likelihood weights, the mean of ``loss(x_i)``.
+
+    Args:
+        model: Score model.
+        data: Shape ``(n, d)``, n >= 2.
+        draws: Noise levels per datum, one in each of as many strata; at least 1.
+        generator: Source of levels and noise, on the device of ``data``.
+        horizon: End of the time interval; the model's by default.
+        t_min: Start of the time interval; the model's by default.
+
+    Returns:
+        Nats. Every datum has its own draws, so the standard error covers data and draws.
+
+    Raises:
+        ValueError: If the interval is empty, ``draws`` is below 1 or ``data`` is no matrix.
+    """
+    losses = denoising_losses(
+        model, data, draws=draws, generator=generator, horizon=horizon, t_min=t_min
+    )
+    return mean(losses, method=f"denoising score matching, {draws} draws per datum")
+
+
+def explicit(
+    model: ScoreModel,
+    data: Tensor,
+    *,
+    draws: int,
+    generator: torch.Generator,
+    horizon: float | None = None,
+    t_min: float | None = None,
+) -> Estimate:
+    """Explicit score-matching loss against the score of the noised empirical law.
+
+    ``1/2 int g^2 E_{P-hat_t} ||s - grad log p-hat_t||^2 dt``; the score of ``P-hat_t``, a mixture
+    with one component per datum, is known exactly. It costs ``n^2 draws``.
+
+    The value moves with its data in two ways: they choose where the scores are compared, and they
+    are the target. To first order the effect of a datum is
+    ``1/2 int g^2 E(||s + eps/sigma||^2 - ||grad log p-hat_t + eps/sigma||^2) dt`` along its own
+    noised path, that is its denoising loss less its part of the information lost.
+
+    Args:
+        model: Score model.
+        data: The sample that defines the empirical law, shape ``(n, d)``, n >= 2.
+        draws: Noise levels per datum, one in each of as many strata; even, at least 2.
+        generator: Source of levels and noise, on the device of ``data``.
+        horizon: End of the time interval; the model's by default.
+        t_min: Start of the time interval; the model's by default.
+
+    Returns:
+        Non-negative nats; the standard error covers data (for a model held fixed) and draws.
+
+    Raises:
+        ValueError: If the interval is empty, ``draws`` is odd or below 2, or ``data`` is no matrix.
+    """
+    pair = _halves(draws)
+    process = model.process
+
+    def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, noise: Tensor) -> Tensor:
+        learned = noise_scale * model.score(noisy, time)
+        exact = noise_scale * empirical_score(process, data, noisy, time)
+        gap = (learned - exact).square().sum(-1)
+        # ||learned + noise||^2 - ||exact + noise||^2, without the cancellation
+        effect = ((learned - exact) * (learned + exact + 2 * noise)).sum(-1)
+        return torch.stack([gap, effect])
+
+    (first, first_effect), (second, second_effect) = (
+        _integrals(model, data, integrand, pair, generator, horizon, t_min) for _ in range(2)
+    )
+    n = len(data)
+    return from_effects(
+        float((first + second).mean() / 2),
+        (first_effect + second_effect) / 2,
+        noise=(first_effect - second_effect).square() / 4,
+        mean_noise=float((first - second).square().sum()) / 4 / n**2,
+        method=f"explicit score matching to the empirical law, {draws} draws per datum",
+    )
+
+
+def left_scale(
+    model: ScoreModel,
+    held_out: Tensor,
+    *,
+    draws: int,
+    generator: torch.Generator,
+    floor: float = 0.0,
+    horizon: float | None = None,
+    t_min: float | None = None,
+) -> Estimate:
+    """Left sub-Gaussian constant of the denoising loss, ``R = sqrt(E (loss(X) - floor)^2)``.
+
+    For any non-negative f, ``log E exp(-u (f - E f)) <= u^2 E f^2 / 2`` for all u >= 0, so a loss
+    with the lower bound ``floor`` is left-sub-Gaussian with this constant, whatever its right
+    tail. The loss of a datum is only known with noise, whose square would add its variance; the
+    product of two independent evaluations doesn't.
+
+    Args:
+        model: Score model.
+        held_out: Data that the model was not trained on, shape ``(n, d)``, n >= 2.
+        draws: Noise levels per datum, half of them for each evaluation; even, at least 2.
+        generator: Source of levels and noise, on the device of ``held_out``.
+        floor: A number that the loss is known never to fall below.
+        horizon: End of the time interval; the model's by default.
+        t_min: Start of the time interval; the model's by default.
+
+    Returns:
+        Nats, with the error of the square propagated through the root. If noise makes the mean
+        product negative (``floor`` close to a constant loss), 0 with an unknown error (nan).
+
+    Raises:
+        ValueError: If the interval is empty, ``draws`` is odd or below 2, or ``held_out`` is no
+            matrix of at least two rows.
+    """
+    pair = _halves(draws)
+    first, second = (
+        denoising_losses(
+            model, held_out, draws=pair, generator=generator, horizon=horizon, t_min=t_min
+        )
+        - floor
+        for _ in range(2)
+    )
+    square = mean(first * second, method="")
+    method = f"root mean square of the loss less {floor:g}, {draws} draws per datum"
+    if square.value <= 0:
+        exact = square.value == 0 and square.stderr == 0
+        return Estimate(0.0, 0.0 if exact else math.nan, square.n, method, "consistent")
+    root = math.sqrt(square.value)
+    influence = None if square.influence is None else square.influence / (2 * root)
+    return Estimate(root, square.stderr / (2 * root), square.n, method, "consistent", influence)
+
+
+def denoising_losses(
+    model: ScoreModel,
+    data: Tensor,
+    *,
+    draws: int,
+    generator: torch.Generator,
+    horizon: float | None = None,
+    t_min: float | None = None,
+) -> Tensor:
+    """Unbiased value of the denoising loss of every datum.
+
+    Args:
+        model: Score model.
+        data: Shape ``(n, d)``.
+        draws: Noise levels per datum, one in each of as many strata; at least 1.
+        generator: Source of levels and noise, on the device of ``data``.
+        horizon: End of the time interval; the model's by default.
+        t_min: Start of the time interval; the model's by default.
+
+    Returns:
+        Losses in nats, shape ``(n,)``, float64.
+
+    Raises:
+        ValueError: If the interval is empty, ``draws`` is below 1 or ``data`` is no matrix.
+    """
+
+    def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, noise: Tensor) -> Tensor:
+        return (noise + noise_scale * model.score(noisy, time)).square().sum(-1)
+
+    return _integrals(model, data, integrand, draws, generator, horizon, t_min)
+
+
+def empirical_score(process: LinearSDE, data: Tensor, noisy: Tensor, time: Tensor) -> Tensor:
+    """Score of the noised empirical law, a Gaussian mixture with one component per datum.
+
+    Args:
+        process: Noising process.
+        data: Shape ``(n, d)``.
+        noisy: Points, shape ``(..., d)``.
+        time: Times, one per point or one for all.
+
+    Returns:
+        Scores, shape ``(..., d)``.
+    """
+    signal_scale, noise_scale = process.moments(torch.as_tensor(time).double())
+    signal = signal_scale.unsqueeze(-1).to(noisy)
+    # Divided by the signal scale, every point sees the same centres, whatever its time.
+    variance = (noise_scale / signal_scale).square()
+    return mixtures.score(noisy / signal, data, variance) / signal
+
+
+@torch.no_grad()
+def _integrals(
+    model: ScoreModel,
+    data: Tensor,
+    integrand: Integrand,
+    draws: int,
+    generator: torch.Generator,
+    horizon: float | None,
+    t_min: float | None,
+) -> Tensor:
+    """Half the integral over the log signal-to-noise ratio of the integrand, per datum."""
+    if data.ndim != 2:
+        raise ValueError(f"data: got shape {tuple(data.shape)}, allowed is (n, d)")
+    if draws < 1:
+        raise ValueError(f"draws: got {draws}, allowed is at least 1")
+    horizon = model.horizon if horizon is None else horizon
+    t_min = model.t_min if t_min is None else t_min
+    if not 0 < t_min < horizon:
+        raise ValueError(f"t_min: got {t_min}, allowed is 0 < t_min < horizon = {horizon}")
+    process, device = model.process, data.device
+    last, first = (float(process.log_snr_of(time)) for time in (t_min, horizon))
+    strata = torch.arange(draws, dtype=torch.float64, device=device)
+    block = max(1, BLOCK_ENTRIES // (draws * data.shape[1]))
+    parts = []
+    for part in data.split(block):
+        shifts = torch.rand(len(part), 1, generator=generator, dtype=torch.float64, device=device)
+        log_snr = first + (last - first) * (strata + shifts) / draws
+        time = process.time_of(log_snr)
+        signal_scale, noise_scale = (scale[..., None].to(part) for scale in process.moments(time))
+        noise = torch.randn(
+            len(part), draws, data.shape[1], generator=generator, dtype=data.dtype, device=device
+        )
+        noisy = signal_scale * part[:, None, :] + noise_scale * noise
+        parts.append(integrand(noisy, time.to(part), noise_scale, noise).double().mean(-1))
+    return torch.cat(parts, -1) * (last - first) / 2
+
+
+def _halves(draws: int) -> int:
+    if draws < 2 or draws % 2:
+        raise ValueError(f"draws: got {draws}, allowed are even numbers from 2 on")
+    return draws // 2
