@@ -14,18 +14,18 @@ included. (The mixture of the last steps' kernels is the same density, but its k
 """
 
 import math
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from genbound.data import Source
 from genbound.estimate import Estimate, exact, mean
 from genbound.protocols import ScoreModel
 from genbound.sampler import Step, step_mean, time_grid
 
 __all__ = [
     "EnergyTest",
-    "KnownLaw",
     "energy_distance",
     "gaussian_kl",
     "model_kl",
@@ -37,20 +37,8 @@ __all__ = [
 BLOCK_ENTRIES = 2**21
 
 
-class KnownLaw(Protocol):
-    """A law that can be sampled and whose density is known."""
-
-    def sample(self, n: int, *, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-        """Draw n points, shape ``(n, d)``."""
-        ...
-
-    def log_density(self, points: Tensor) -> Tensor:
-        """Log density in nats, shape ``(n,)``."""
-        ...
-
-
 def model_kl(
-    source: KnownLaw,
+    source: Source,
     model: ScoreModel,
     *,
     n: int,

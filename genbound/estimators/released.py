@@ -27,7 +27,7 @@ def mixture_term(
     *,
     draws: int,
     generator: torch.Generator,
-    block: int = 64,
+    block: int | None = None,
 ) -> Estimate:
     """Encoder information with the noise *scale* where its variance belongs.
 
@@ -94,9 +94,8 @@ def score_bound(
         score = model.score(state, time)
         norms = torch.linalg.vector_norm(score, dim=-1)
         largest = norms if norms.mean() > largest.mean() else largest
-        drift, diffusion2 = float(process.drift_of(k * delta)), float(
-            process.diffusion2_of(k * delta)
-        )
+        drift = float(process.drift_of(k * delta))
+        diffusion2 = float(process.diffusion2_of(k * delta))
         noise = torch.randn(data.shape, generator=generator, dtype=data.dtype, device=data.device)
         state = state + delta * (diffusion2 * score - drift * state)
         state = state + (delta * diffusion2) ** 0.5 * noise

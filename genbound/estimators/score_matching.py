@@ -14,13 +14,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from genbound import mixtures
+from genbound.data import points
 from genbound.estimate import Estimate, mean
 from genbound.estimators.spread import from_effects
 from genbound.protocols import ScoreModel
-from genbound.sde import LinearSDE
 
-__all__ = ["denoising", "denoising_losses", "empirical_score", "explicit", "left_scale"]
+__all__ = ["denoising", "denoising_losses", "explicit", "left_scale"]
 
 # Numbers per evaluation of the model, over the data of a block, their draws and the dimension.
 BLOCK_ENTRIES = 2**21
@@ -91,14 +90,14 @@ def explicit(
         Non-negative nats; the standard error covers data (for a model held fixed) and draws.
 
     Raises:
-        ValueError: If the interval is empty, ``draws`` is odd or below 2, or ``data`` is no matrix.
+        ValueError: If the interval is empty, ``draws`` odd or below 2, or ``data`` no matrix.
     """
     pair = _halves(draws)
-    process = model.process
+    empirical_score = points(data).path_score(model.process)
 
     def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, noise: Tensor) -> Tensor:
         learned = noise_scale * model.score(noisy, time)
-        exact = noise_scale * empirical_score(process, data, noisy, time)
+        exact = noise_scale * empirical_score(noisy, time)
         gap = (learned - exact).square().sum(-1)
         # ||learned + noise||^2 - ||exact + noise||^2, without the cancellation
         effect = ((learned - exact) * (learned + exact + 2 * noise)).sum(-1)
@@ -199,25 +198,6 @@ def denoising_losses(
         return (noise + noise_scale * model.score(noisy, time)).square().sum(-1)
 
     return _integrals(model, data, integrand, draws, generator, horizon, t_min)
-
-
-def empirical_score(process: LinearSDE, data: Tensor, noisy: Tensor, time: Tensor) -> Tensor:
-    """Score of the noised empirical law, a Gaussian mixture with one component per datum.
-
-    Args:
-        process: Noising process.
-        data: Shape ``(n, d)``.
-        noisy: Points, shape ``(..., d)``.
-        time: Times, one per point or one for all.
-
-    Returns:
-        Scores, shape ``(..., d)``.
-    """
-    signal_scale, noise_scale = process.moments(torch.as_tensor(time).double())
-    signal = signal_scale.unsqueeze(-1).to(noisy)
-    # Divided by the signal scale, every point sees the same centres, whatever its time.
-    variance = (noise_scale / signal_scale).square()
-    return mixtures.score(noisy / signal, data, variance) / signal
 
 
 @torch.no_grad()

@@ -16,8 +16,8 @@ __all__ = ["path_energy"]
 Score = Callable[[Tensor, Tensor], Tensor]
 
 REFERENCES: dict[str, Score] = {
-    "zero": lambda noisy, time: torch.zeros_like(noisy),
-    "prior": lambda noisy, time: -noisy,
+    "zero": lambda noisy, _: torch.zeros_like(noisy),
+    "prior": lambda noisy, _: -noisy,
 }
 
 
@@ -64,7 +64,9 @@ def path_energy(
         Chen et al. 2025, the generator term of the diffusion bound (with the reference zero).
     """
     if isinstance(reference, str) and reference not in REFERENCES:
-        raise ValueError(f"reference: got {reference!r}, allowed are {sorted(REFERENCES)}, a score")
+        raise ValueError(
+            f"reference: got {reference!r}, allowed are {sorted(REFERENCES)} or a score"
+        )
     name = reference if isinstance(reference, str) else "given"
     reference_score = REFERENCES[reference] if isinstance(reference, str) else reference
     horizon = model.horizon if horizon is None else horizon
