@@ -20,7 +20,7 @@ def stream(seed: int, name: str, *, device: torch.device | str = "cpu") -> Gener
     """A generator of its own for each purpose, so that no two purposes share random numbers.
 
     Args:
-        seed: The member's seed.
+        seed: The member's seed, an integer.
         name: The purpose, "initialisation" for a builder; `train` draws from "draws".
         device: Where the generator lives.
 
@@ -28,7 +28,7 @@ def stream(seed: int, name: str, *, device: torch.device | str = "cpu") -> Gener
         The generator.
     """
     # A hash, because a CPU generator reads only 32 bits of its seed: seed + k streams collide.
-    digest = hashlib.sha256(f"{name}:{seed}".encode()).digest()
+    digest = hashlib.sha256(f"{name}:{operator.index(seed)}".encode()).digest()
     return Generator(device=device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
@@ -86,8 +86,10 @@ def gradients(loss: Callable[..., Tensor], module: nn.Module, constants: Params)
         constants: What stays, {name: (e, ...)}.
 
     Returns:
-        (params, samples) -> (losses (e,), gradients), with stacked params and samples.
+        (params, samples) -> (losses (e,), gradients), with stacked params and samples. It raises
+        TypeError if the loss is not 0-dim, ValueError if the module changes its buffers.
     """
+    untouched = {name: constant.clone() for name, constant in constants.items()}
 
     def member_loss(params: Params, fixed: Params, sample: Any) -> Tensor:  # noqa: ANN401
         def network(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -100,6 +102,10 @@ def gradients(loss: Callable[..., Tensor], module: nn.Module, constants: Params)
         losses = vmap(member_loss)(leaves, constants, samples)
         if losses.ndim != 1:
             raise TypeError(f"objective: loss must be 0-dim, got shape {tuple(losses.shape[1:])}")
+        changed = [n for n, kept in untouched.items() if not torch.equal(kept, constants[n])]
+        if changed:
+            raise ValueError(f"build: the module changes its buffers {', '.join(changed)}")
+        untouched.clear()  # The first call tells.
         # Only the forward pass is vmapped: the members share no weight, so the gradient of the
         # sum holds each member's own, a third faster than vmap over grad_and_value.
         grads = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)

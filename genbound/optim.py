@@ -4,6 +4,9 @@ A `Transform` is (init, update): `state = init(params)`, then
 `params, state = update(params, grads, state, lr)`. Parameters, gradients and states are dicts of
 tensors, so that a state can be saved as it is. With stacked parameters, (e, ...), and rates (e,),
 one call moves e members, each at its own rate; `torch.optim` can only share one rate.
+
+`update` writes the new values in place of the old and hands the same dicts back: for small
+networks the memory of fresh ones costs more than the arithmetic. Clone what shall stay.
 """
 
 from collections.abc import Callable
@@ -21,8 +24,8 @@ class Transform(NamedTuple):
 
     Attributes:
         init: params -> state.
-        update: (params, grads, state, lr) -> (params, state). Pure: its arguments stay as they
-            are. `lr` is a float, or a tensor (e,) for parameters stacked as (e, ...).
+        update: (params, grads, state, lr) -> (params, state), in place. `lr` is a float, or a
+            tensor (e,) for parameters stacked as (e, ...).
         name: The rule and its constants in words; two transforms of one name do the same.
     """
 
@@ -55,13 +58,12 @@ def sgd(*, momentum: float = 0.0, weight_decay: float = 0.0) -> Transform:
     def update(
         params: Params, grads: Params, state: State, lr: Tensor | float
     ) -> tuple[Params, State]:
-        step = _decayed(params, grads, weight_decay)
-        if momentum != 0.0:
-            velocity = state["velocity"]
-            step = {name: torch.add(g, velocity[name], alpha=momentum) for name, g in step.items()}
-            state = {"velocity": step}
-        moved = {name: p - _along(lr, p) * step[name] for name, p in params.items()}
-        return moved, state
+        for name, param in params.items():
+            step = _decayed(param, grads[name], weight_decay)
+            if momentum != 0.0:
+                step = state["velocity"][name].mul_(momentum).add_(step)
+            param.sub_(_along(lr, param) * step)
+        return params, state
 
     return Transform(init, update, f"sgd(momentum={momentum}, weight_decay={weight_decay})")
 
@@ -98,38 +100,32 @@ def adam(
     _check("weight_decay", weight_decay)
 
     def init(params: Params) -> State:
-        zeros = {name: torch.zeros_like(param) for name, param in params.items()}
-        return {"count": 0, "mean": zeros, "square": dict(zeros)}
+        mean, square = (
+            {name: torch.zeros_like(param) for name, param in params.items()} for _ in range(2)
+        )
+        return {"count": 0, "mean": mean, "square": square}
 
     def update(
         params: Params, grads: Params, state: State, lr: Tensor | float
     ) -> tuple[Params, State]:
-        count = state["count"] + 1
-        root = (1 - second**count) ** 0.5
-        rate = lr * (root / (1 - first**count))
-        grads = _decayed(params, grads, weight_decay)
-        mean = {n: torch.lerp(state["mean"][n], g, 1 - first) for n, g in grads.items()}
-        square = {
-            n: torch.mul(state["square"][n], second).addcmul_(g, g, value=1 - second)
-            for n, g in grads.items()
-        }
+        state["count"] += 1
         # Both corrections go into one rate and one eps: two passes over the weights fewer.
-        moved = {
-            n: torch.addcdiv(
-                p, _along(rate, p) * mean[n], square[n].sqrt().add_(eps * root), value=-1
-            )
-            for n, p in params.items()
-        }
-        return moved, {"count": count, "mean": mean, "square": square}
+        root = (1 - second ** state["count"]) ** 0.5
+        rate = lr * (root / (1 - first ** state["count"]))
+        for name, param in params.items():
+            grad = _decayed(param, grads[name], weight_decay)
+            mean = state["mean"][name].lerp_(grad, 1 - first)
+            square = state["square"][name].mul_(second).addcmul_(grad, grad, value=1 - second)
+            scale = square.sqrt().add_(eps * root).div_(_along(rate, param))
+            param.addcdiv_(mean, scale, value=-1)
+        return params, state
 
     name = f"adam(betas={tuple(betas)}, eps={eps}, weight_decay={weight_decay})"
     return Transform(init, update, name)
 
 
-def _decayed(params: Params, grads: Params, weight_decay: float) -> Params:
-    if weight_decay == 0.0:
-        return grads
-    return {name: torch.add(g, params[name], alpha=weight_decay) for name, g in grads.items()}
+def _decayed(param: Tensor, grad: Tensor, weight_decay: float) -> Tensor:
+    return grad if weight_decay == 0.0 else torch.add(grad, param, alpha=weight_decay)
 
 
 def _along(lr: Tensor | float, param: Tensor) -> Tensor | float:

@@ -141,7 +141,6 @@ def train(
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ValueError(f"{name} must be at least 1, got {count}")
-    optimiser = adam() if optimiser is None else optimiser
     objectives = _per_member("objective", objective, Objective, len(members))
     datasets = _per_member("data", data, Tensor, len(members))
     loss, like = objectives[0].loss, datasets[0]
@@ -149,59 +148,63 @@ def train(
         raise ValueError("objective: members must have equal losses, only their draws may differ")
     if any((other.dtype, other.device) != (like.dtype, like.device) for other in datasets):
         raise ValueError("data: the members' tensors must have one dtype and one device")
+
+    def streams(name: str) -> list[Generator]:
+        return [stream(member["seed"], name, device=like.device) for member in members]
+
+    optimiser = adam() if optimiser is None else optimiser
     modules = [built(build, member, like) for member in members]
     params, constants = stack(modules)
     evaluate = gradients(loss, modules[0], constants)
-    streams = [stream(member["seed"], "draws", device=like.device) for member in members]
     rates = torch.tensor([float(m["lr"]) for m in members], dtype=torch.float64).to(like.device)
-
+    generators = streams("draws")
     weights = flatten(params)
-    losses = weights.new_full((steps, len(members)), torch.nan)
     snapshots = steps // capture_every if capture_every else 0
-    trajectory = weights.new_full((snapshots, *weights.shape), torch.nan)
-    state, done = optimiser.init(params), 0
+    state = {
+        "step": 0,
+        "params": params,
+        "optimiser": optimiser.init(params),
+        "losses": weights.new_full((steps, len(members)), torch.nan),
+        "trajectory": weights.new_full((snapshots, *weights.shape), torch.nan),
+    }
 
     if checkpoint is not None:
-        trials = [stream(member["seed"], "trial", device=like.device) for member in members]
+        checkpoint = Path(checkpoint)
         identity = {
             "members": repr([dict(member) for member in members]),
             "steps": steps,
             "capture_every": capture_every,
             "optimiser": optimiser.name,
             "build": checkpoints.checksum((params, constants)),
-            "data": checkpoints.checksum(data),
-            "objective": checkpoints.checksum(_draws(objectives, datasets, trials)),
+            "data": checkpoints.checksum(datasets),
+            "objective": checkpoints.checksum(_draws(objectives, datasets, streams("trial"))),
         }
-        saved = checkpoints.load(Path(checkpoint), identity, device=like.device)
-        if saved is not None:
-            done, params, state = saved["step"], saved["params"], saved["optimiser"]
-            losses, trajectory = saved["losses"], saved["trajectory"]
-            for generator, position in zip(streams, saved["streams"], strict=True):
+        if (saved := checkpoints.load(checkpoint, identity, device=like.device)) is not None:
+            for generator, position in zip(generators, saved.pop("generators"), strict=True):
                 generator.set_state(position.cpu())
+            state = saved
 
-    for step in range(done + 1, steps + 1):
-        losses[step - 1], grads = evaluate(params, _draws(objectives, datasets, streams))
-        params, state = optimiser.update(params, grads, state, rates)
+    losses, trajectory = state["losses"], state["trajectory"]
+    for step in range(state["step"] + 1, steps + 1):
+        samples = _draws(objectives, datasets, generators)
+        losses[step - 1], grads = evaluate(state["params"], samples)
+        state["params"], state["optimiser"] = optimiser.update(
+            state["params"], grads, state["optimiser"], rates
+        )
+        state["step"] = step
         if capture_every and step % capture_every == 0:
-            trajectory[step // capture_every - 1] = flatten(params)
+            trajectory[step // capture_every - 1] = flatten(state["params"])
         if not keep_diverged and step % _CHECK_EVERY == 0:
-            _check_finite(losses[:step], params, members)
+            _check_finite(losses[:step], state["params"], members)
         if checkpoint is not None and (step % checkpoint_every == 0 or step == steps):
-            saved = {
-                "step": step,
-                "params": params,
-                "optimiser": state,
-                "losses": losses,
-                "trajectory": trajectory,
-                "streams": [generator.get_state() for generator in streams],
-            }
-            checkpoints.save(Path(checkpoint), identity, saved)
+            positions = [generator.get_state() for generator in generators]
+            checkpoints.save(checkpoint, identity, state | {"generators": positions})
         if progress is not None and (step % max(1, steps // 100) == 0 or step == steps):
             progress(step, steps, losses[step - 1].nanmean().item())
 
     if not keep_diverged:
-        _check_finite(losses, params, members)
-    return Run(params, losses, trajectory if capture_every else None, members, build)
+        _check_finite(losses, state["params"], members)
+    return Run(state["params"], losses, trajectory if capture_every else None, members, build)
 
 
 def progress_bar(title: str = "training") -> Progress:

@@ -5,6 +5,7 @@ log(alpha_t^2 / sigma_t^2). For every linear process g^2 dt / sigma^2 = -d lambd
 likelihood weighting of the score-matching loss is the uniform law in lambda.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -86,9 +87,9 @@ class Diffusion(nn.Module):
 def features(signal_scale: Tensor, noise_scale: Tensor) -> Tensor:
     """What a network is told of the noise level, all in [-1, 1].
 
-    alpha, sigma, and cos and sin of 2^k pi lambda / 16 for k = 0, 1, 2; the slowest wave tells
-    apart all lambda in (-16, 16). With alpha and sigma among them, the ideal network for
-    Gaussian data N(mu, I) is linear: v = -sigma mu.
+    alpha, sigma, and cos and sin of 2^k pi lambda / 16 for k = 0, 1, 2, with lambda clipped to
+    [-16, 16], where the slowest wave runs its period. With alpha and sigma among them, the ideal
+    network for Gaussian data N(mu, I) is linear: v = -sigma mu.
 
     Args:
         signal_scale: alpha, (...,).
@@ -97,7 +98,9 @@ def features(signal_scale: Tensor, noise_scale: Tensor) -> Tensor:
     Returns:
         The features, (..., N_FEATURES).
     """
-    angle = (torch.pi / 8) * (signal_scale / noise_scale).log()
+    # Bounded below before the logarithm: at the end of a process alpha may round to 0.
+    half = (signal_scale / noise_scale).clamp_min(math.exp(-8)).log().clamp_max(8)
+    angle = (math.pi / 8) * half
     waves = [wave(2**k * angle) for k in range(3) for wave in (torch.cos, torch.sin)]
     return torch.stack([signal_scale, noise_scale, *waves], -1)
 
