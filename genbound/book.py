@@ -50,12 +50,13 @@ class Built:
 
 def chapters(root: Path) -> dict[str, Chapter]:
     """The chapters that run, by page (the path in `_toc.yml`), in the book's order."""
-    found = {
-        page: read_chapter(path)
-        for page in site.pages(root)
-        if (path := root / f"{page}.md").is_file()
-        and execute.is_notebook(path.read_text(encoding="utf-8"))
-    }
+    found = {}
+    for page in site.pages(root):
+        path = root / f"{page}.md"
+        if not path.is_file():
+            raise BookError(f"_toc.yml lists {page}, but there is no {page}.md")
+        if execute.is_notebook(path.read_text(encoding="utf-8")):
+            found[page] = read_chapter(path)
     names = [chapter.name for chapter in found.values()]
     for name in names:
         if names.count(name) > 1:

@@ -42,7 +42,9 @@ def read_chapter(path: Path) -> Chapter:
     Raises:
         ParameterError: If the file is not a notebook, or its parameters are badly declared.
     """
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if not path.is_file():
+        raise ParameterError(f"{path}: no such file")
+    text = path.read_text(encoding="utf-8")
     if not is_notebook(text):
         raise ParameterError(f"{path}: not a chapter: no front matter 'file_format: mystnb'")
     cells = [cell for cell in notebook(text).cells if cell.cell_type == "code"]

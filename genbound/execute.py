@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -99,17 +100,16 @@ def finish(process: subprocess.Popen, job: Job) -> None:
         RuntimeError: If the process died otherwise.
     """
     # Not communicate(): it would close standard input, which tells the process to die.
-    collected: list[str] = []
-    reader = threading.Thread(target=lambda: collected.append(process.stderr.read()), daemon=True)
-    reader.start()
-    said = process.stdout.read()
-    code = process.wait()
-    reader.join()
-    process.stdin.close()
-    if code == CELL_FAILED:
+    with process, ThreadPoolExecutor(1) as reader:
+        noise = reader.submit(process.stderr.read)
+        said = process.stdout.read()
+        process.wait()
+    if process.returncode == CELL_FAILED:
         raise CellFailed(said.strip())
-    if code:
-        raise RuntimeError(f"{job.chapter}: its process ended with {code}\n{''.join(collected)}")
+    if process.returncode:
+        raise RuntimeError(
+            f"{job.chapter}: its process ended with {process.returncode}\n{noise.result()}"
+        )
 
 
 def kill(process: subprocess.Popen) -> None:

@@ -87,7 +87,7 @@ def _pages(toc: Any) -> Iterator[str]:  # noqa: ANN401
 def _tree(root: Path, executed: Mapping[str, bytes]) -> dict[str, bytes]:
     """Every file of the staged tree, by path below the root."""
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    config["execute"] = {"execute_notebooks": "off"}
+    config["execute"] = config.get("execute", {}) | {"execute_notebooks": "off"}
     files = {
         "_config.yml": yaml.safe_dump(config, sort_keys=False).encode(),
         "_toc.yml": (root / "_toc.yml").read_bytes(),

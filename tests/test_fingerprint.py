@@ -1,0 +1,79 @@
+"""What a chapter depends on, read from its imports."""
+
+import pytest
+
+from genbound.fingerprint import environment, fingerprint, imported
+
+
+@pytest.fixture
+def package(tmp_path):
+    files = {
+        "tiny/__init__.py": '"""Door."""\nfrom tiny.a import first\nfrom tiny.deep import low\n',
+        "tiny/a.py": "from tiny import base\nimport json\n",
+        "tiny/b.py": "import numpy as np\nfrom .deep.low import thing\n",
+        "tiny/base.py": "",
+        "tiny/deep/__init__.py": "from tiny.deep.low import thing\n",
+        "tiny/deep/low.py": "import torch.nn\n",
+        "tiny/loud/__init__.py": "import sympy\nfrom tiny import base\nbase.x = 1\n",
+        "tiny/loud/part.py": "",
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / path).write_text(text)
+    return tmp_path / "tiny"
+
+
+ALL = {"__init__.py", "a.py", "base.py", "deep/low.py"}
+
+
+@pytest.mark.parametrize(
+    ("code", "files"),
+    [
+        ("x = 1", set()),
+        ("from tiny import first", {"a.py", "base.py"}),
+        ("from tiny import base", {"base.py"}),
+        ("from tiny import base as anything", {"base.py"}),
+        ("from tiny.deep import thing", {"deep/low.py"}),
+        ("from tiny import low", {"deep/low.py"}),
+        ("import tiny.deep.low as low", {"deep/low.py"}),
+        ("from tiny.b import whatever", {"b.py", "deep/low.py"}),
+        ("def f():\n    from tiny.b import whatever", {"b.py", "deep/low.py"}),
+        ("from tiny.loud.part import x", {"loud/part.py", "loud/__init__.py", "base.py"}),
+        ("import tiny", ALL),
+        ("import tiny.base", ALL),
+        ("from tiny import *", ALL),
+        ("from tiny import nowhere", ALL),
+        ("%magic\n!ls\nfrom tiny import base", {"base.py"}),
+        ("this is no Python", ALL),
+    ],
+)
+def test_files_behind_an_import(package, code, files):
+    found = {path.relative_to(package).as_posix() for path in imported(code, [package]).files}
+    assert found == files
+
+
+def test_names_outside_leave_out_the_standard_library(package):
+    assert imported("import os\nfrom tiny import b, first", [package]).outside == (
+        "numpy",
+        "torch",
+    )
+
+
+def test_versions_stand_for_what_is_imported():
+    assert set(environment(["yaml", "no_such_module"])) == {"python", "platform", "PyYAML"}
+
+
+def test_every_part_changes_the_fingerprint(package):
+    sources = imported("from tiny import first", [package])
+    marks = {
+        fingerprint("text", {}, sources),
+        fingerprint("other text", {}, sources),
+        fingerprint("text", {"n": 1}, sources),
+        fingerprint("text", {}, imported("from tiny import base", [package])),
+        fingerprint("text", {}, imported("from tiny import first\nimport numpy", [package])),
+    }
+    (package / "base.py").write_text("x = 1")
+    marks.add(fingerprint("text", {}, sources))
+    assert len(marks) == 6
+    (package / "base.py").write_text("")
+    assert fingerprint("text", {}, sources) in marks
