@@ -20,7 +20,6 @@ PURPLE, SKY, INK = "#CC79A7", "#56B4E9", "#222222"
 PALETTE = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, INK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 3)))
-TOTAL = "total"
 # Two-sided 95 % of the normal law.
 Z95 = 1.959963984540054
 
@@ -73,18 +72,22 @@ def use_style() -> None:
 
 
 def breakdown(
-    table: pd.DataFrame, *, truth: float | Measured | None = None, ax: Axes | None = None
+    table: pd.DataFrame,
+    *,
+    total: Measured | None = None,
+    truth: float | Measured | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw what each term adds to a bound, the total with its error, and the truth beside it.
 
     The bars are stacked end to end, one row each: a term starts where the one above it stopped.
-    Terms that add are blue; terms that subtract are orange and hatched.
+    Terms that add are blue; terms that subtract are red and hatched.
 
     Args:
         table: columns `title`, `contribution` (nats) and `contribution_stderr`, one row per term.
-            A row whose `term` is "total" gives the total and its standard error; without one
-            the total is the sum, and its standard error the sum of the terms' (right to within
-            a factor on the safe side, however the terms depend on each other).
+        total: the bound with its own standard error. Without it the total is the sum of the
+            contributions and its standard error the sum of theirs, which is never too small,
+            however the terms depend on each other.
         truth: the quantity that the bound bounds, a number or a measured value; drawn as a line.
         ax: where to draw; new axes by default.
 
@@ -92,9 +95,9 @@ def breakdown(
         The axes: `ax.containers` holds the bars (terms, then the total), then the error bar.
 
     Raises:
-        ValueError: the table has no terms, or lacks a column.
+        ValueError: the table has no rows or lacks a column, or a contribution is not finite.
     """
-    terms, total, error = _split(table)
+    terms, bound, error = _checked(table, total)
     if ax is None:
         _, ax = plt.subplots(figsize=(7.2, 1.3 + 0.52 * (len(terms) + 1)))
     lengths = terms["contribution"].to_numpy(dtype=float)
@@ -105,12 +108,12 @@ def breakdown(
     bars = ax.barh(rows, lengths, left=starts, height=0.62, color=BLUE)
     for bar, length in zip(bars, lengths, strict=True):
         if length < 0:
-            bar.set(facecolor=ORANGE, hatch="///", edgecolor="white")
+            bar.set(facecolor=VERMILLION, hatch="///", edgecolor="white")
     ax.vlines(starts[1:], rows[1:] - 0.69, rows[1:] + 0.31, color="#888888", linewidth=0.8)
-    ax.barh([last], [total], height=0.62, color="#555555")
-    ax.errorbar([total], [last], xerr=[Z95 * error], fmt="none", ecolor=INK, capsize=5)
-    ends = np.append(np.maximum(starts, starts + lengths), max(total + Z95 * error, 0.0))
-    for row, value in enumerate([*lengths, total]):
+    ax.barh([last], [bound], height=0.62, color="#555555")
+    ax.errorbar([bound], [last], xerr=[Z95 * error], fmt="none", ecolor=INK, capsize=5)
+    ends = np.append(np.maximum(starts, starts + lengths), max(bound + Z95 * error, 0.0))
+    for row, value in enumerate([*lengths, bound]):
         text = _number(value, [*errors, error][row])
         ax.annotate(text, (ends[row], row), (6, 0), textcoords="offset points", va="center")
     if truth is not None:
@@ -123,7 +126,7 @@ def breakdown(
     ax.grid(visible=False, axis="y")
     left, right = ax.get_xlim()
     # Room for the numbers beside the bars.
-    ax.set_xlim(left, right + 0.14 * (right - left))
+    ax.set_xlim(left, right + 0.18 * (right - left))
     ax.locator_params(axis="x", nbins=7)
     return ax
 
@@ -206,11 +209,11 @@ def trade_off(
         _, ax = plt.subplots()
     ordered = table.sort_values(x)
     colors = {total: BLUE, truth: INK}
-    colors |= dict(zip(parts, (ORANGE, GREEN, PURPLE, SKY, VERMILLION) * 3, strict=False))
+    colors |= dict(zip(parts, (VERMILLION, GREEN, PURPLE, ORANGE, SKY) * 3, strict=False))
     for index, name in enumerate([*marked, *parts]):
         strong = name in marked
         look = {"color": colors[name], "linestyle": DASHES[index % len(DASHES)]}
-        ax.plot(ordered[x], ordered[name], linewidth=2.6 if strong else 1.5, label=name, **look)
+        ax.plot(ordered[x], ordered[name], linewidth=2.6 if strong else 1.8, label=name, **look)
         if f"{name}_stderr" in ordered:
             half = Z95 * ordered[f"{name}_stderr"]
             _band(ax, ordered[x], ordered[name] - half, ordered[name] + half, colors[name])
@@ -224,18 +227,17 @@ def trade_off(
     return ax
 
 
-def _split(table: pd.DataFrame) -> tuple[pd.DataFrame, float, float]:
+def _checked(table: pd.DataFrame, total: Measured | None) -> tuple[pd.DataFrame, float, float]:
     """Return the terms, the total and the total's standard error."""
     _require(table, ["title", "contribution", "contribution_stderr"])
-    is_total = table["term"].astype(str) == TOTAL if "term" in table else [False] * len(table)
-    is_total = np.asarray(is_total, dtype=bool)
-    terms = table[~is_total]
-    if terms.empty:
-        raise ValueError("table: no terms to draw; at least one row that is not the total")
-    if is_total.any():
-        row = table[is_total].iloc[0]
-        return terms, float(row["contribution"]), float(row["contribution_stderr"])
-    return terms, float(terms["contribution"].sum()), float(terms["contribution_stderr"].sum())
+    if table.empty:
+        raise ValueError("table: no terms to draw; at least one row")
+    for title, value in zip(table["title"], table["contribution"], strict=True):
+        if not np.isfinite(value):
+            raise ValueError(f"contribution of {title!r}: {value} cannot be drawn; finite numbers")
+    if total is not None:
+        return table, float(total.value), float(total.stderr)
+    return table, float(table["contribution"].sum()), float(table["contribution_stderr"].sum())
 
 
 def _mark_truth(ax: Axes, truth: float | Measured) -> None:

@@ -85,10 +85,14 @@ def test_error_bar_without_a_total_row_is_safe_for_dependent_terms():
     assert (high - low) / 2 == pytest.approx(1.959964 * sum(errors), rel=1e-5)
 
 
-def test_error_bar_and_length_come_from_the_total_row():
-    row = {"term": "total", "title": "", "contribution": 2.5, "contribution_stderr": 0.05}
-    table = pd.concat([terms([1.0, 2.0], [0.3, 0.4]), pd.DataFrame([row])])
-    ax = plot.breakdown(table)
+@dataclass
+class Measured:
+    value: float
+    stderr: float
+
+
+def test_error_bar_and_length_come_from_the_measured_total():
+    ax = plot.breakdown(terms([1.0, 2.0], [0.3, 0.4]), total=Measured(2.5, 0.05))
     pieces, (total,) = bars(ax)
     assert len(pieces) == 2
     assert total.get_width() == pytest.approx(2.5)
@@ -97,14 +101,8 @@ def test_error_bar_and_length_come_from_the_total_row():
     assert (high - low) / 2 == pytest.approx(1.959964 * 0.05, rel=1e-5)
 
 
-@dataclass
-class Truth:
-    value: float
-    stderr: float
-
-
 def test_truth_is_a_line_at_its_value_and_a_band_of_its_error():
-    ax = plot.breakdown(terms([1.0]), truth=Truth(0.4, 0.02))
+    ax = plot.breakdown(terms([1.0]), truth=Measured(0.4, 0.02))
     (line,) = [line for line in ax.lines if line.get_label() == "truth"]
     assert list(line.get_xdata()) == [0.4, 0.4]
     (band,) = [patch for patch in ax.patches if patch not in [*bars(ax)[0], *bars(ax)[1]]]
@@ -117,6 +115,8 @@ def test_breakdown_refuses_a_table_that_it_cannot_draw():
         plot.breakdown(terms([1.0]).drop(columns="contribution_stderr"))
     with pytest.raises(ValueError, match="no terms"):
         plot.breakdown(terms([1.0])[:0])
+    with pytest.raises(ValueError, match="'term 1': inf cannot be drawn"):
+        plot.breakdown(terms([1.0, float("inf")]))
 
 
 def long_table():

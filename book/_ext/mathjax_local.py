@@ -16,7 +16,7 @@ RENDERER = "tex-mml-chtml.js"
 KEPT = (RENDERER, "output/chtml/fonts/woff-v2", "input/tex/extensions")
 
 
-def _point_to_copy(app: Sphinx, config: Config) -> None:
+def _point_to_copy(_: Sphinx, config: Config) -> None:
     config.mathjax_path = f"mathjax/{RENDERER}"
 
 
