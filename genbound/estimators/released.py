@@ -48,7 +48,7 @@ def mixture_term(
     scales = process.moments(torch.as_tensor(time, dtype=torch.float64))
     signal_scale, noise_scale = (float(scale) for scale in scales)
     parts = divergences_to_mixture(
-        data * (signal_scale / noise_scale**0.5), draws=draws, generator=generator, block=block
+        data.double() * (signal_scale / noise_scale**0.5), draws=draws, generator=generator, block=block
     )
     return from_effects(
         float(parts.kl.mean()),
