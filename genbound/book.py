@@ -6,6 +6,7 @@ record beside it, `staged/` is the tree that Jupyter Book renders, `html/` is th
 """
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -28,6 +29,11 @@ STATUS_PAGE = "book/status"
 
 class BookError(RuntimeError):
     """The book could not be built; the message says where and why."""
+
+
+def _say(line: str) -> None:
+    tqdm.write(line)
+    sys.stdout.flush()
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def build(
     jobs: int = 2,
     force: bool = False,
     packages: Sequence[Path] = (PACKAGE,),
-    say: Callable[[str], None] = tqdm.write,
+    say: Callable[[str], None] = _say,
 ) -> Built:
     """Execute the chapters that changed and render the site.
 

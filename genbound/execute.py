@@ -131,9 +131,12 @@ def execute(job: Job) -> None:
 
     import nbformat
     import papermill
+    from traitlets.config import Config
 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "source.ipynb"), Path(folder, "executed.ipynb")
+        # Sockets in the file system: with TCP, kernels that start together may grab the same port.
+        sockets = Config(KernelManager={"transport": "ipc", "ip": str(Path(folder, "socket"))})
         nbformat.write(notebook(job.text), source)
         try:
             papermill.execute_notebook(
@@ -143,6 +146,7 @@ def execute(job: Job) -> None:
                 cwd=job.folder,
                 kernel_name="python3",
                 progress_bar=False,
+                config=sockets,
             )
         except papermill.PapermillExecutionError as error:
             _publish(nbformat.read(target, 4), Path(job.failed))

@@ -72,6 +72,7 @@ def update(
         html.rename(old)
     new.rename(html)
     shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(new.parents[1], ignore_errors=True)
     return True
 
 
@@ -131,8 +132,10 @@ def _render(staged: Path, build: Path, packages: Sequence[Path]) -> Path:
     Every page is read and written anew: a page may quote numbers of another, and the warnings of a
     page that is not read again would be lost.
     """
-    work, log = build / "site", build / "site.log"
-    shutil.rmtree(work, ignore_errors=True)
+    # A folder of its own: a killed build may leave a Jupyter Book that still writes for a while.
+    for former in build.glob("site-*"):
+        shutil.rmtree(former, ignore_errors=True)
+    work, log = build / f"site-{os.getpid()}", build / "site.log"
     paths = [*(str(package.parent) for package in packages), os.environ.get("PYTHONPATH", "")]
     finished = subprocess.run(
         [sys.executable, "-c", *RENDER, str(staged), "--path-output", str(work)],

@@ -115,6 +115,12 @@ def book(original, tmp_path):
     return root
 
 
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Leave the site as it is, for tests of what runs."""
+    monkeypatch.setattr("genbound.site.update", lambda *_, **__: False)
+
+
 def test_nothing_changed_runs_and_renders_nothing(book):
     before = snapshot(book / "_build" / "html")
     began = time.monotonic()
@@ -141,6 +147,7 @@ def test_a_changed_page_without_code_is_only_rendered(book):
     assert "We read" in prose(book, "intro")
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize(
     ("module", "text", "expected"),
     [
@@ -169,6 +176,7 @@ def test_a_parameter_runs_its_chapter_and_changes_the_prose_everywhere(book):
     assert ">4<" in prose(book, "one")
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_two_runs_with_the_same_inputs_are_the_same_bytes(book):
     def notebooks():
         return {path.name: path.read_bytes() for path in (book / "_build/cache").rglob("*.ipynb")}
@@ -247,7 +255,8 @@ def test_a_missing_page_and_equal_names_are_refused(tmp_path):
         make(tmp_path)
 
 
-def test_a_killed_build_leaves_no_process_and_the_next_one_finishes(book):
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_an_ended_build_leaves_no_process_and_the_next_one_finishes(book, end):
     slow = "import pathlib, time\nstarted = pathlib.Path('../started')\nif not started.exists():\n"
     slow += "    started.touch()\n    time.sleep(100)\nlow.shift"
     change(book, "book/two.md", "low.shift", slow)
@@ -257,11 +266,12 @@ def test_a_killed_build_leaves_no_process_and_the_next_one_finishes(book):
     )
     code += "build(root, packages=[root / 'tiny'])"
     command = [sys.executable, "-c", code, str(book)]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, start_new_session=True, **quiet)
     _wait(lambda: (book / "started").exists() and _finished(book, "one") == 2)
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) >= 2  # the chapter's process and its kernel
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(end)
     process.wait()
     _wait(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
     assert _finished(book, "two") == 1
