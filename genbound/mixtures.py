@@ -13,8 +13,12 @@ from torch import Tensor
 
 __all__ = ["log_density", "score", "squared_distances"]
 
-# Entries of one (block, k) array of float64: 16 MB, which leaves a cache some hope.
-BLOCK_ENTRIES = 2**21
+# Entries of one (block, k) array of float64: 2 MB stay in a cache, and measured twice as fast as
+# arrays of 32 MB.
+BLOCK_ENTRIES = 2**18
+# A component this far (nats) below the largest adds nothing, but its exponential would be
+# denormal, which costs ten times an ordinary one.
+NEGLIGIBLE = 700.0
 
 
 def squared_distances(points: Tensor, centres: Tensor) -> Tensor:
@@ -125,7 +129,8 @@ def _in_blocks(
         for part, part_variance in zip(flat.split(block), variance.split(block), strict=True):
             distances = squared_distances(part, centres)
             logits = log_weights.double() - distances / (2 * part_variance.unsqueeze(-1))
-            yield function(part, part_variance, logits)
+            floor = logits.detach().amax(-1, keepdim=True) - NEGLIGIBLE
+            yield function(part, part_variance, torch.maximum(logits, floor))
 
     result = torch.cat(list(blocks()))
     return result.reshape((*shape, *result.shape[1:])).to(points.dtype)

