@@ -105,6 +105,7 @@ class Bound:
     trivial: Term | None = None
 
     def __post_init__(self) -> None:
+        """Check that terms and constants are exactly the letters of the theorem."""
         letters = self.theorem.expr.free_symbols
         given = {part.symbol for part in (*self.terms, *self.constants)}
         if letters != given:
@@ -146,11 +147,10 @@ class Bound:
             term.symbol: term.measure(model, data, generator=generator) for term in self.terms
         }
         everything = measured | values
-        for part in (*self.terms, *self.constants):
-            self._check_side(part, everything)
-        trivial = (
-            self.trivial.measure(model, data, generator=generator) if self.trivial else None
-        )
+        if self.holds != "ranking only":
+            for part in (*self.terms, *self.constants):
+                self._check_side(part, everything)
+        trivial = self.trivial.measure(model, data, generator=generator) if self.trivial else None
         return Breakdown(self, everything, trivial)
 
     def latex(self) -> str:
@@ -169,7 +169,10 @@ class Bound:
             )
 
     def _constants(
-        self, model: Any, data: Tensor, given: Mapping[str, float | Estimate]  # noqa: ANN401
+        self,
+        model: Any,
+        data: Tensor,
+        given: Mapping[str, float | Estimate],  # noqa: ANN401
     ) -> dict[sp.Symbol, Estimate]:
         open_names = {c.name: c for c in self.constants if c.known is None}
         unknown = sorted(set(given) - set(open_names))

@@ -162,9 +162,7 @@ class Derivation:
         expr = sp.sympify(expr)
         detail = cite
         if witness is not None:
-            verdict = verify(
-                relation, self.expr, expr, domain=dict(self.domain), witness=witness
-            )
+            verdict = verify(relation, self.expr, expr, domain=dict(self.domain), witness=witness)
             detail = f"{cite}; {verdict.detail}"
         return self._append(Step(relation, expr, by, "granted", detail))
 
@@ -262,7 +260,9 @@ class Derivation:
 
     def _append(self, step: Step) -> Self:
         if {self.relation, step.relation} == {"<=", ">="}:
-            raise ValueError(f"relation: a chain of {self.relation} cannot turn to {step.relation}")
+            raise ValueError(
+                f"relation: a chain of {self.relation} cannot turn to {step.relation}"
+            )
         return replace(self, steps=(*self.steps, step))
 
 

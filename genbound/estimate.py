@@ -38,6 +38,7 @@ class Estimate:
     influence: Tensor | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        """Check side and standard error."""
         if self.side not in get_args(Side):
             raise ValueError(f"side: got {self.side!r}, allowed are {get_args(Side)}")
         if self.stderr < 0:

@@ -38,8 +38,9 @@ Domain = Mapping[sp.Symbol, tuple[Any, Any]]
 
 POINTS = 32
 DIGITS = 30
-# Past this many operations SymPy's general simplifier can run for minutes; the points decide.
+# Past this many operations SymPy's simplifier and limits can run for minutes; the points decide.
 SIMPLIFY_LIMIT = 250
+CALCULUS_LIMIT = 60
 
 
 class Refuted(ValueError):
@@ -138,10 +139,14 @@ def is_nonnegative(expr: sp.Expr, *, depth: int = 3) -> bool:
     Returns:
         ``True`` if proved; ``False`` says nothing.
     """
-    for form in (expr, sp.expand(expr), sp.factor(sp.together(sp.expand(expr)))):
-        if form.is_nonnegative:
-            return True
-    if depth == 0 or sp.count_ops(expr) > SIMPLIFY_LIMIT:
+    if expr.is_nonnegative or sp.expand(expr).is_nonnegative:
+        return True
+    roots = any(not power.exp.is_integer for power in expr.atoms(sp.Pow) if power.free_symbols)
+    if roots or sp.count_ops(expr) > CALCULUS_LIMIT:
+        return False
+    if sp.factor(sp.together(sp.expand(expr))).is_nonnegative:
+        return True
+    if depth == 0:
         return False
     return any(
         _grows_from_zero(expr, symbol, depth) or _convex_above_zero(expr, symbol, depth)
@@ -168,7 +173,8 @@ def _convex_above_zero(expr: sp.Expr, symbol: sp.Symbol, depth: int) -> bool:
     except NotImplementedError:
         return False
     return any(
-        point.is_positive and is_nonnegative(sp.simplify(expr.subs(symbol, point)), depth=depth - 1)
+        point.is_positive
+        and is_nonnegative(sp.simplify(expr.subs(symbol, point)), depth=depth - 1)
         for point in stationary
     )
 
@@ -355,9 +361,7 @@ def _points(
         yield [_draw(symbol, domain.get(symbol, (None, None)), rng) for symbol in symbols]
 
 
-def _draw(
-    symbol: sp.Symbol, interval: tuple[Any, Any], rng: random.Random
-) -> sp.Rational:
+def _draw(symbol: sp.Symbol, interval: tuple[Any, Any], rng: random.Random) -> sp.Rational:
     low, high = (None if end is None else sp.Rational(end) for end in interval)
     if low is None and (symbol.is_positive or symbol.is_nonnegative):
         low = sp.Integer(0)

@@ -124,7 +124,7 @@ split_rate = Derivation.of(
     by="rate = encoder information + aggregated-posterior divergence",
     witness=_one_datum,
 )
-"""The encoder's and the prior's term are one: rate - information = KL(empirical P_T || pi) >= 0."""
+"""Encoder's and prior's term are one: rate - information = KL(empirical P_T || pi) >= 0."""
 
 _identity = (
     path.equals(dsm - info_min + info_end + prior_kl, by="denoising loss", using=[denoising])
@@ -143,9 +143,7 @@ _identity = (
         by="concavity of the entropy at both ends",
         using=[concavity_min, concavity_end],
     )
-    .equals(
-        esm_hat + gap - distance_min + prior_kl_hat, by="compensation", using=[compensation]
-    )
+    .equals(esm_hat + gap - distance_min + prior_kl_hat, by="compensation", using=[compensation])
     .equals(
         esm_hat + gap - distance_min + rate - info_end_hat,
         by="rate minus information",

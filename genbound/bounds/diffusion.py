@@ -1,0 +1,318 @@
+"""Bounds for diffusion models: the paper's form, its tight replacement, the computable one.
+
+Each function configures a :class:`genbound.bound.Bound` that evaluates on any
+:class:`genbound.protocols.ScoreModel` of a variance-preserving process. Source throughout: Chen,
+Zhu and Shkurti 2025 (arXiv 2506.00849) and the derivations of this package.
+"""
+
+import math
+
+import sympy as sp
+from torch import Generator, Tensor
+
+from genbound.bound import Assumption, Bound, Constant, Term
+from genbound.derivation import Derivation
+from genbound.derivations import diffusion as proof
+from genbound.derivations.change_of_measure import gap, information, scale
+from genbound.estimate import Estimate, combine, mean
+from genbound.estimators import information as encoder
+from genbound.estimators import released, score_matching, trajectory
+from genbound.protocols import ScoreModel
+
+__all__ = ["diffusion_kl", "diffusion_kl_released", "diffusion_kl_tight", "diffusion_nll"]
+
+_EXPECTATION = Assumption("in expectation over the sample: one sample gives an estimate of it")
+_TAIL = Assumption("the denoising loss is left-R-sub-Gaussian for independent weights and datum")
+_CONTINUOUS = Assumption(
+    "the reverse process runs in continuous time; the bound ignores its step"
+)
+
+_N = Constant(proof.n, "n", "training samples", known=lambda _, data: len(data))
+_D = Constant(proof.d, "d", "data dimension", known=lambda _, data: data.shape[-1])
+_SIGMA2_MIN = Constant(
+    proof.sigma2_min,
+    "sigma2_min",
+    "noise variance at t_min",
+    known=lambda model, _: float(model.process.moments(model.t_min)[1]) ** 2,
+)
+_SCALE = Constant(
+    scale, "R", "left-sub-Gaussian constant of the loss, see score_matching.left_scale"
+)
+_INFORMATION = Constant(
+    information,
+    "information",
+    "mean over i of I(theta; X_i) in nats, or I(theta; S) / n, which is larger",
+)
+
+
+def diffusion_kl(*, draws: int = 64, paths: int = 512, step: float = 0.1) -> Bound:
+    r"""The paper's form: KL(P_eps || p_theta) with sub-Gaussian constants on two terms.
+
+    Args:
+        draws: Monte Carlo draws per datum.
+        paths: Simulated reverse paths for the generator term.
+        step: Largest step of the reverse chain in the log signal-to-noise ratio.
+
+    Returns:
+        A bound with constants ``R_encoder`` and ``R_generator``.
+
+    Reference:
+        Chen et al. 2025, in the spirit of Theorems 6.2 and 6.3, with likelihood weights and the
+        score of the model's own reverse path.
+    """
+    return Bound(
+        name="diffusion_kl",
+        theorem=proof.paper,
+        terms=(
+            _explicit(draws),
+            _encoder_information(draws),
+            _root_rate(),
+            _path_energy(paths, step),
+        ),
+        constants=(
+            Constant(proof.scale_encoder, "R_encoder", "sub-Gaussian constant under the prior"),
+            Constant(proof.scale_generator, "R_generator", "the same under the data"),
+            _N,
+        ),
+        contract=ScoreModel,
+        source="Chen, Zhu and Shkurti 2025, in the spirit of Theorems 6.2 and 6.3",
+        assumptions=(
+            _EXPECTATION,
+            Assumption("both constants bound the loss's left tail; no data can show that"),
+            Assumption("the information of a generated sample stands in for that of the weights"),
+            _CONTINUOUS,
+        ),
+        trivial=_prior_kl(draws),
+    )
+
+
+def diffusion_kl_tight(*, draws: int = 64, held_out: Tensor | None = None) -> Bound:
+    r"""Theorem D+: KL(P_eps || p_theta) with encoder and prior combined exactly.
+
+    Args:
+        draws: Monte Carlo draws per datum.
+        held_out: Data that the model has not seen, shape ``(m, d)``. With them the gap is
+            measured and no constant is needed; without, it is bounded by ``R sqrt(2 I)``.
+
+    Returns:
+        A bound; its constants are ``R`` and ``information`` unless ``held_out`` is given.
+
+    Reference:
+        Derived here from the ingredients of Chen et al. 2025: no Jensen step, no root of the rate.
+    """
+    terms = (_explicit(draws), _encoder_information(draws), _rate())
+    return _with_gap(
+        "diffusion_kl_tight",
+        (proof.tight, proof.tight_held_out),
+        terms,
+        (),
+        draws=draws,
+        held_out=held_out,
+        trivial=_prior_kl(draws),
+    )
+
+
+def diffusion_nll(*, draws: int = 64, held_out: Tensor | None = None) -> Bound:
+    r"""Theorem E: test negative log-likelihood at t_min, every letter computed from the sample.
+
+    Args:
+        draws: Monte Carlo draws per datum.
+        held_out: As for :func:`diffusion_kl_tight`.
+
+    Returns:
+        A bound in nats per datum; divide by ``d log 2`` for bits per dimension.
+
+    Reference:
+        Derived here: the conditional path bound of Song et al. 2021, and the gap.
+    """
+    return _with_gap(
+        "diffusion_nll",
+        (proof.nll_information, proof.nll_held_out),
+        (_denoising(draws), _rate()),
+        (_D, _SIGMA2_MIN),
+        draws=draws,
+        held_out=held_out,
+        trivial=_prior_nll(),
+    )
+
+
+def diffusion_kl_released(*, draws: int = 64, steps: int = 200) -> Bound:
+    """What the released code of the paper evaluates: for comparison, not a bound.
+
+    Args:
+        draws: Monte Carlo draws per datum.
+        steps: Euler-Maruyama steps for the score norm.
+
+    Returns:
+        The same formula with its terms as coded: a noise scale in place of a variance, an
+        unweighted loss, and a batch-mean score norm along a path that runs the wrong way.
+    """
+    theorem = Derivation.of(
+        proof.kl,
+        proof.esm_hat
+        - proof.info_end_hat
+        + sp.sqrt(2) * proof.scale_encoder * proof.root_rate
+        + proof.scale_generator * sp.sqrt(2 * proof.energy / proof.n),
+        by="as coded",
+    )
+    return Bound(
+        name="diffusion_kl_released",
+        theorem=theorem,
+        terms=(
+            _released_loss(draws),
+            _released_information(draws),
+            _root_rate(),
+            _released_energy(steps),
+        ),
+        constants=(
+            Constant(proof.scale_encoder, "R_encoder", "set by hand in the released code"),
+            Constant(proof.scale_generator, "R_generator", "set by hand in the released code"),
+            _N,
+        ),
+        contract=ScoreModel,
+        source="released code of Chen, Zhu and Shkurti 2025",
+        holds="ranking only",
+    )
+
+
+def _with_gap(
+    name: str,
+    theorems: tuple[Derivation, Derivation],
+    terms: tuple[Term, ...],
+    constants: tuple[Constant, ...],
+    *,
+    draws: int,
+    held_out: Tensor | None,
+    trivial: Term,
+) -> Bound:
+    bounded, measured = theorems
+    if held_out is None:
+        assumptions = (_EXPECTATION, _TAIL, _CONTINUOUS)
+        constants = (_SCALE, _INFORMATION, *constants)
+        theorem = bounded
+    else:
+        assumptions = (_EXPECTATION, Assumption("held-out data are fresh draws of P"), _CONTINUOUS)
+        terms = (*terms, _gap(held_out, draws))
+        theorem = measured
+    return Bound(
+        name=name,
+        theorem=theorem,
+        terms=terms,
+        constants=constants,
+        contract=ScoreModel,
+        source="this book, from the ingredients of Chen, Zhu and Shkurti 2025",
+        assumptions=assumptions,
+        trivial=trivial,
+    )
+
+
+def _explicit(draws: int) -> Term:
+    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
+        return score_matching.explicit(model, data, draws=draws, generator=generator)
+
+    return Term(proof.esm_hat, "explicit score-matching loss", measure)
+
+
+def _denoising(draws: int) -> Term:
+    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
+        return score_matching.denoising(model, data, draws=draws, generator=generator)
+
+    return Term(proof.dsm_hat, "denoising score-matching loss", measure)
+
+
+def _encoder_information(draws: int) -> Term:
+    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
+        return encoder.encoder_information(
+            model.process, data, model.horizon, draws=draws, generator=generator
+        )
+
+    return Term(proof.info_end_hat, "encoder information", measure)
+
+
+def _rate() -> Term:
+    def measure(model: ScoreModel, data: Tensor, **_: object) -> Estimate:
+        return encoder.encoder_rate(model.process, data, model.horizon)
+
+    return Term(proof.rate, "rate", measure)
+
+
+def _root_rate() -> Term:
+    def measure(model: ScoreModel, data: Tensor, **_: object) -> Estimate:
+        return encoder.encoder_root_rate(model.process, data, model.horizon)
+
+    return Term(proof.root_rate, "mean root of the rate", measure)
+
+
+def _path_energy(paths: int, step: float) -> Term:
+    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
+        return trajectory.path_energy(
+            model,
+            reference="zero",
+            d=data.shape[-1],
+            paths=paths,
+            step=step,
+            generator=generator,
+            dtype=data.dtype,
+            device=data.device,
+        )
+
+    return Term(proof.energy, "score along the generating path", measure)
+
+
+def _gap(held_out: Tensor, draws: int) -> Term:
+    fresh, seen = sp.symbols("fresh seen")
+
+    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
+        losses = {
+            letter: score_matching.denoising(model, points, draws=draws, generator=generator)
+            for letter, points in ((fresh, held_out), (seen, data))
+        }
+        return combine(fresh - seen, losses, method=f"held-out less training loss, {draws} draws")
+
+    return Term(gap, "gap on held-out data", measure)
+
+
+def _prior_kl(draws: int) -> Term:
+    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
+        return encoder.aggregate_kl(
+            model.process, data, model.t_min, draws=draws, generator=generator
+        )
+
+    return Term(proof.kl, "divergence of the prior", measure)
+
+
+def _prior_nll() -> Term:
+    def measure(model: ScoreModel, data: Tensor, **_: object) -> Estimate:
+        signal_scale, noise_scale = model.process.moments(model.t_min)
+        d = data.shape[-1]
+        norm2 = signal_scale**2 * data.double().square().sum(-1) + noise_scale**2 * d
+        return mean((norm2 + d * math.log(2 * math.pi)) / 2, method="closed form per datum")
+
+    return Term(proof.nll, "negative log-likelihood of the prior", measure)
+
+
+def _released_loss(draws: int) -> Term:
+    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
+        return released.epsilon_loss(model, data, draws=draws, generator=generator)
+
+    return Term(proof.esm_hat, "unweighted noise-prediction loss", measure)
+
+
+def _released_information(draws: int) -> Term:
+    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
+        return released.mixture_term(
+            model.process, data, model.horizon, draws=draws, generator=generator
+        )
+
+    return Term(proof.info_end_hat, "encoder term, scale for variance", measure)
+
+
+def _released_energy(steps: int) -> Term:
+    largest = sp.Symbol("L")
+
+    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
+        norm = released.score_bound(model, data, steps=steps, generator=generator)
+        clock = float(model.process.clock_of(model.horizon))
+        return combine(clock / 2 * largest**2, {largest: norm}, method=norm.method)
+
+    return Term(proof.energy, "largest batch-mean score norm", measure)

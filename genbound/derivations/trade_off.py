@@ -1,0 +1,234 @@
+r"""The trade-off in T, solved exactly: a Gaussian, and a learner that only estimates its mean.
+
+Data P = N(mu, I_d), sample mean \hat{mu}, learned score s(x, t) = -(x - alpha_t \hat{mu}),
+variance-preserving process. With a = alpha_T^2 = e^{-B}, v = 1 - a and M = |mu|^2 every letter of
+the diffusion bounds is a closed form. Since all depend on mu through M alone, each derivation
+works in one coordinate of a rotated frame in which all d coordinates of mu equal sqrt(M / d).
+
+Letters without a bar on top are means over the sample S; t_min tends to 0 where that is finite.
+"""
+
+import sympy as sp
+from sympy.stats import E, Normal, variance
+
+from genbound.derivation import Derivation
+from genbound.derivations.gaussian import channel_information, noise2, signal2
+
+n = sp.Symbol("n", positive=True)
+d = sp.Symbol("d", positive=True)
+M = sp.Symbol("M", positive=True)
+a = sp.Symbol("a", positive=True)
+B = sp.Symbol("B", positive=True)
+b = sp.Symbol("b", positive=True)
+
+letters = (a, n, d, M)
+"""Argument order of every compiled result of this file (a = alpha_T^2)."""
+
+
+_v = 1 - a
+_mu = sp.sqrt(M / d)
+# One coordinate of the sample mean, and one of a fresh datum.
+_learned = Normal(r"\hat{\mu}", _mu, 1 / sp.sqrt(n))
+_standard = Normal("xi", 0, 1)
+
+
+def _result(name: str, expr: sp.Expr, by: str, *, n_min: int = 0) -> Derivation:
+    ends = {a: (0, 1)} | ({n: (n_min, None)} if n_min else {})
+    domain = {symbol: ends[symbol] for symbol in ends if symbol in expr.free_symbols}
+    return Derivation.of(sp.Symbol(name, real=True), expr, by=by, domain=domain)
+
+
+_mean = sp.Symbol(r"\hat{\mu}", real=True)
+_path_mean = _mean * (sp.exp(-b / 2) - sp.exp(b / 2 - B))
+
+generator_mean = Derivation.of(
+    sp.Symbol("{m_{b}}", real=True),
+    _path_mean,
+    by="reverse process from mean 0 at clock B; b counts down",
+    domain={_mean: (None, None)},
+)
+"""Mean of the reverse process at clock b."""
+
+generator_equation = Derivation.of(
+    sp.Symbol(r"{-\partial_b m_{b}}", real=True), -sp.diff(_path_mean, b), by="differentiate"
+).equals(
+    _path_mean / 2 - (_path_mean - sp.exp(-b / 2) * _mean),
+    by="drift m/2 + s(m): the equation of the mean",
+)
+"""The mean solves the reverse equation; the variance stays 1, so G#pi = N(v mu-hat, I)."""
+
+exact = _result(
+    r"\mathrm{KL}", d * E((_mu - _v * _learned) ** 2) / 2, "KL(N(mu,1) || N(v mu-hat,1))"
+).equals((M * a**2 + _v**2 * d / n) / 2, by="moments of the sample mean")
+"""Expected KL(P || G#pi), nats."""
+
+minimiser = d / (d + n * M)
+"""The a = alpha_T^2 at which the exact divergence is least."""
+
+best_clock = Derivation.of(
+    sp.Symbol(r"{B^{\star}}", real=True), -sp.log(minimiser), by="a = e^{-B}"
+).equals(sp.log(1 + n * M / d), by="collecting terms")
+"""Clock of the best horizon."""
+
+exact_minimum = exact.at_least(d * M / (2 * (d + n * M)), by="complete the square in a")
+"""No horizon does better; equality at :data:`minimiser`."""
+
+james_stein = _result(
+    r"{\mathrm{KL}^{\star}/\mathrm{KL}_{\infty}}",
+    exact_minimum.expr / exact.expr.subs(a, 0),
+    "best horizon against T to infinity",
+).equals(n * M / (d + n * M), by="collecting terms")
+"""What the best horizon gains: the shrinkage factor of James and Stein's estimator."""
+
+score_error = _result(
+    r"\mathcal{L}_{\mathrm{ESM}}",
+    d * sp.integrate(sp.exp(-b), (b, 0, -sp.log(a))) * E((_learned - _mu) ** 2) / 2,
+    "score error alpha_b (mu-hat - mu), integrated over the clock",
+).equals(_v * d / (2 * n), by="variance of the sample mean")
+"""Explicit score-matching loss of the population."""
+
+prior = _result(
+    r"\mathrm{KL}(P_{T}\|\pi)", d * (sp.sqrt(a) * _mu) ** 2 / 2, "KL(N(sqrt(a) mu,1)||N(0,1))"
+).equals(a * M / 2, by="collecting terms")
+"""What the wrong starting law costs."""
+
+path = _result(
+    r"\mathcal{B}_{\mathrm{path}}", score_error.expr + prior.expr, "score plus prior"
+).equals((_v * d / n + a * M) / 2, by="collecting terms")
+"""The path bound."""
+
+path_is_bound = exact.at_most(path.expr, by="the difference is a v (M + d/n) / 2")
+"""Data processing loses a v (M + d / n) / 2."""
+
+path_slope = _result(
+    r"{\partial_a \mathcal{B}_{\mathrm{path}}}", sp.diff(path.expr, a), "differentiate"
+).equals((M - d / n) / 2, by="constant in a")
+"""Constant sign: the path bound is monotone in T and cannot see the U-shape."""
+
+rate = _result(
+    r"\mathcal{R}_{T}",
+    d * E(a * (_mu + _standard) ** 2 + _v - 1 - sp.log(_v)) / 2,
+    "mean of KL(N(sqrt(a) x, v) || N(0, 1))",
+).equals((a * M - d * sp.log(_v)) / 2, by="moments of x")
+"""E KL(E_T(X) || pi)."""
+
+information = _result(
+    "I_{T}",
+    d * channel_information.expr.subs({signal2: a, noise2: _v}),
+    "Gaussian channel, signal a, noise v",
+).equals(-d * sp.log(_v) / 2, by="a + v = 1")
+"""Information I(X; X_T) that the encoder keeps."""
+
+compensation = _result(
+    r"{\mathcal{R}_{T}-I_{T}}", rate.expr - information.expr, "rate minus information"
+).equals(prior.expr, by="the prior term again")
+"""Rate - information = KL(P_T || pi)."""
+
+gap = _result(
+    r"\Delta",
+    _v * d * (E((_mu + _standard - _learned) ** 2) - (1 - 1 / n)) / 2,
+    "loss v |x - mu-hat|^2 / 2 at a fresh minus at a training datum",
+    n_min=1,
+).equals(_v * d / n, by="variances 1 + 1/n and 1 - 1/n")
+"""Generalization gap of the denoising loss."""
+
+scale2 = _result(
+    "R^{2}",
+    d * variance(_v * (1 + 1 / n) * _standard**2 / 2),
+    "variance of the loss under independent mu-hat and x",
+).equals(d * (_v * (1 + 1 / n)) ** 2 / 2, by="variance of a squared normal")
+"""Left-sub-Gaussian constant of the denoising loss, squared."""
+
+sample_information = _result(
+    r"{I(\hat{\mu};X_i)}",
+    d * channel_information.expr.subs({signal2: 1 / n**2, noise2: (n - 1) / n**2}),
+    "Gaussian channel: X_i / n among the others",
+    n_min=1,
+).equals(d * sp.log(n / (n - 1)) / 2, by="collecting logarithms")
+"""Information of the learned mean about one datum."""
+
+gap_is_bounded = gap.at_most(sp.sqrt(2 * scale2.expr * sample_information.expr), by="R sqrt(2 I)")
+"""The information bound on the gap."""
+
+tight = _result(
+    r"\mathcal{B}_{\mathrm{tight}}",
+    (score_error.expr - gap.expr)
+    + prior.expr
+    + sp.sqrt(2 * scale2.expr * sample_information.expr),
+    "training loss, prior, bounded gap",
+    n_min=1,
+).equals(
+    -_v * d / (2 * n) + a * M / 2 + _v * (1 + 1 / n) * d * sp.sqrt(sp.log(n / (n - 1)) / 2),
+    by="collecting terms",
+)
+"""Theorem D+ with the divergence of the empirical law kept."""
+
+tight_is_bound = path.at_most(tight.expr, by="the gap is bounded")
+
+generator_information = _result(
+    r"{I(\tilde{X};S|Z)}",
+    d * channel_information.expr.subs({signal2: _v**2 / n, noise2: _v}),
+    "Gaussian channel: signal v mu-hat, noise v",
+).equals(d * sp.log(1 + _v / n) / 2, by="collecting terms")
+"""Information between a generated sample and the training sample."""
+
+
+def _energy(name: str, mismatch2: sp.Expr, by: str) -> Derivation:
+    integral = sp.integrate(sp.expand(mismatch2), (b, 0, B)) * d / 2
+    closed = sp.simplify(integral.subs(sp.exp(-2 * B), a**2).subs(B, -sp.log(a)))
+    return _result(name, closed, by)
+
+
+_mean2 = E(_learned**2)
+energy_mean = _energy(
+    r"A_{\mathbb{E}s}", sp.exp(-b) * E((_learned - _mu) ** 2), "reference: mean score"
+).equals(_v * d / (2 * n), by="variance of the sample mean")
+"""Path energy against the mean score."""
+
+energy_prior = _energy(r"A_{-x}", sp.exp(-b) * _mean2, "reference: score of the prior").equals(
+    _v * (M + d / n) / 2, by="second moment of the sample mean"
+)
+"""Path energy against the prior's score."""
+
+energy_zero = _energy(
+    "A_{0}", 1 + sp.exp(b - 2 * B) * _mean2, "reference: zero, as in the paper"
+).equals((-d * sp.log(a) + a * _v * (M + d / n)) / 2, by="second moment of the sample mean")
+"""Path energy against zero: it grows with the clock even if nothing was learned."""
+
+information_is_bounded = generator_information.at_most(
+    energy_mean.expr, by="log(1 + x) <= x"
+).at_most(energy_prior.expr, by="M >= 0")
+"""Truth, mean-score reference, prior reference."""
+
+# The squared reconstruction loss |x - x~|^2 of the encoder-generator bound.
+_w = 2 + _v**2 / n
+_correlation2 = (_v / n) ** 2 / (1 + _v**2 / n)
+
+squared_gap = _result(
+    r"\Delta_{\mathrm{sq}}",
+    2 * d * _v * E((_mu + _standard - _mu) ** 2) / n,
+    "twice the covariance of x~ = v mu-hat + noise with X_i, per coordinate",
+    n_min=1,
+).equals(2 * d * _v / n, by="unit variance")
+"""Generator-step gap of the squared loss."""
+
+_difference = Normal("D", a * _mu, sp.sqrt(_w))
+squared_scale2 = _result(
+    r"R_{\mathrm{sq}}^{2}",
+    d * variance(_difference**2),
+    "variance of |x - x~|^2, x - x~ = N(a mu, w) per coordinate",
+).equals(2 * d * _w**2 + 4 * _w * a**2 * M, by="fourth moment of a normal")
+"""Left-sub-Gaussian constant of the squared loss, squared."""
+
+generated_sample_information = _result(
+    r"{I(\tilde{X};X_i)}",
+    -d * sp.log(1 - _correlation2) / 2,
+    "Gaussian pair, squared correlation (v/n)^2 / (1 + v^2/n)",
+    n_min=1,
+).equals(d * sp.log((1 + _v**2 / n) / (1 + _v**2 * (n - 1) / n**2)) / 2, by="collecting terms")
+"""Information of one generated sample about one datum."""
+
+squared_gap_is_bounded = squared_gap.at_most(
+    sp.sqrt(2 * squared_scale2.expr * generated_sample_information.expr), by="R sqrt(2 I)"
+)
+"""Encoder-generator bound, generator step: exact gap against its bound."""
