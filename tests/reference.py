@@ -74,7 +74,7 @@ def orthogonal_information(n, kappa):
     """Information of n orthogonal centres of norm kappa in unit noise, by two nested quadratures.
 
     With S = exp(kappa xi_i) + sum_{j != i} exp(kappa xi_j - kappa^2) and independent xi it is
-    log n + kappa E xi_i - E log S, and log S = int (exp(-e^w) - exp(-S e^w)) dw over the real line.
+    log n + kappa E xi_i - E log S, and log S = int (exp(-e^w) - exp(-S e^w)) dw over the line.
     """
     xi = np.linspace(-12, 12, 1201)
     weight = np.exp(-(xi**2) / 2) / math.sqrt(2 * math.pi) * (xi[1] - xi[0])

@@ -146,9 +146,7 @@ def test_duplicates_take_away_the_logarithm_of_their_number(copies, seed):
     assert estimate.value == pytest.approx(math.log(20), abs=1e-9)
 
 
-@given(
-    n=st.integers(2, 60), d=st.integers(1, 8), time=st.floats(0.02, 1), seed=st.integers(0, 99)
-)
+@given(n=st.integers(2, 60), d=st.integers(1, 8), time=st.floats(0.02, 1), seed=st.integers(0, 99))
 def test_rate_is_information_plus_aggregate_divergence(n, d, time, seed):
     data = spread(n, d, seed=seed, scale=1.5)
     rate = information.encoder_rate(PROCESS, data, time)
