@@ -131,6 +131,7 @@ def execute(job: Job) -> None:
 
     import nbformat
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
     with tempfile.TemporaryDirectory() as folder:
@@ -151,6 +152,13 @@ def execute(job: Job) -> None:
         except papermill.PapermillExecutionError as error:
             _publish(nbformat.read(target, 4), Path(job.failed))
             raise CellFailed(_explained(job, error)) from None
+        except DeadKernelError:
+            book = nbformat.read(target, 4)
+            _publish(book, Path(job.failed))
+            raise CellFailed(
+                f"{job.chapter}: the kernel died in cell [{_reached(book)}]; is memory short?\n"
+                f"The notebook up to there: {job.failed}"
+            ) from None
         _publish(nbformat.read(target, 4), Path(job.output))
 
 
@@ -159,9 +167,14 @@ def _explained(job: Job, error: Any) -> str:  # noqa: ANN401
 
     traceback = strip_color("\n".join(error.traceback)) or f"{error.ename}: {error.evalue}"
     return (
-        f"{job.chapter}: code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n"
+        f"{job.chapter}: cell [{error.exec_count}] failed: {error.ename}: {error.evalue}\n"
         f"{traceback}\nThe notebook up to there: {job.failed}"
     )
+
+
+def _reached(book: Any) -> int:  # noqa: ANN401
+    """The number of the code cell that was running."""
+    return 1 + sum(cell.get("execution_count") is not None for cell in book.cells)
 
 
 def _publish(book: Any, path: Path) -> None:  # noqa: ANN401

@@ -196,7 +196,7 @@ def test_a_failing_cell_is_named_and_the_last_good_site_stays(book):
     with pytest.raises(BookError) as failure:
         make(book)
     message = str(failure.value)
-    assert message.startswith("one: code cell 2 failed: ZeroDivisionError: division by zero")
+    assert message.startswith("one: cell [2] failed: ZeroDivisionError: division by zero")
     assert "print(1 / (n - 2), grid" in message
     assert "\x1b" not in message
     assert snapshot(book / "_build" / "html") == before
@@ -207,6 +207,13 @@ def test_a_failing_cell_is_named_and_the_last_good_site_stays(book):
     change(book, "book/one.md", "1 / (n - 2)", "1 / n")
     assert ran(make(book)) == {"one"}  # the run of chapter two was kept
     assert not (book / "_build" / "failed" / "one.ipynb").exists()
+
+
+def test_a_kernel_that_dies_is_named(book):
+    change(book, "book/two.md", "low.shift", "import os\nos._exit(1)")
+    with pytest.raises(BookError, match=r"two: the kernel died in cell \[1\]"):
+        make(book)
+    assert (book / "_build" / "failed" / "two.ipynb").is_file()
 
 
 def test_a_warning_of_the_site_is_an_error_every_time(book):

@@ -143,5 +143,5 @@ def test_run_leaves_the_notebook_or_says_which_cell_failed(book):
     assert "52.0" in (book / "out.ipynb").read_text()
     bad = subprocess.run([*line, "n=50"], capture_output=True, text=True, check=False)
     assert bad.returncode == 1
-    assert "sums: code cell 3 failed: ZeroDivisionError" in bad.stderr
+    assert "sums: cell [3] failed: ZeroDivisionError" in bad.stderr
     assert "Traceback" in bad.stderr
