@@ -24,7 +24,7 @@ LOOK = r"""() => {
   const walk = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
   const raw = [];
   while (walk.nextNode()) {
-    const found = walk.currentNode.data.match(/\\\(|\\\[|\$\$|\\begin\{/);
+    const found = walk.currentNode.data.match(/\\\(|\\\[|\$\$|\\begin\{|\$[^$\n]+\$/);
     if (found && seen(walk.currentNode)) raw.push(walk.currentNode.data.trim().slice(0, 60));
   }
   return {
@@ -179,6 +179,7 @@ def test_the_site_opens_from_disk(real_site):
 
 FAULTS = {
     "raw mathematics": r"<p>so \(x^2\) holds</p>",
+    "raw mathematics '$W$": "<p>$W$ is a function</p>",
     "formulas typeset": '<span class="math">x</span>',
     "an unknown macro": '<mjx-container><mjx-mtext style="color: red">x</mjx-mtext>',
     "with an error": "<mjx-container><mjx-merror>x</mjx-merror></mjx-container>",
