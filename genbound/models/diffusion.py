@@ -166,10 +166,9 @@ class DenoisingLoss:
         data, noise, uniform, low, high = sample
         strata = torch.arange(len(uniform), dtype=data.dtype, device=data.device)
         time = self.process.time_of(low + (high - low) * (strata + uniform) / len(uniform))
-        _, noise_scale = self.process.moments(time)
-        error = noise + noise_scale.unsqueeze(-1) * module(
-            self.process.perturb(data, time, noise), time
-        )
+        signal_scale, noise_scale = (scale.unsqueeze(-1) for scale in self.process.moments(time))
+        score = module(signal_scale * data + noise_scale * noise, time)
+        error = noise + noise_scale * score
         return (high - low) / 2 * error.square().sum(-1).mean()
 
 
