@@ -73,13 +73,18 @@ def start(job: Job, *, import_from: tuple[Path, ...] = ()) -> subprocess.Popen:
     paths = [*map(str, import_from), *filter(None, [os.environ.get("PYTHONPATH")])]
     # One thread per process: two busy processes with two threads each are several times slower.
     # A fixed hash seed: the order of a set must not change a page.
-    fixed = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(paths)}
+    fixed = {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONUTF8": "1",
+    }
     process = subprocess.Popen(
         [sys.executable, "-P", __file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         env=os.environ | fixed,
         process_group=0,
     )
@@ -154,9 +159,10 @@ def execute(job: Job) -> None:
             raise CellFailed(_explained(job, error)) from None
         except DeadKernelError:
             book = nbformat.read(target, 4)
+            number = _running(book)
             _publish(book, Path(job.failed))
             raise CellFailed(
-                f"{job.chapter}: the kernel died in cell [{_reached(book)}]; is memory short?\n"
+                f"{job.chapter}: the kernel died in cell [{number}]; is memory short?\n"
                 f"The notebook up to there: {job.failed}"
             ) from None
         _publish(nbformat.read(target, 4), Path(job.output))
@@ -172,9 +178,10 @@ def _explained(job: Job, error: Any) -> str:  # noqa: ANN401
     )
 
 
-def _reached(book: Any) -> int:  # noqa: ANN401
-    """The number of the code cell that was running."""
-    return 1 + sum(cell.get("execution_count") is not None for cell in book.cells)
+def _running(book: Any) -> int:  # noqa: ANN401
+    """The number of the last code cell that was started."""
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    return sum(cell.metadata.papermill.start_time is not None for cell in code)
 
 
 def _publish(book: Any, path: Path) -> None:  # noqa: ANN401

@@ -141,12 +141,12 @@ def _render(staged: Path, build: Path, packages: Sequence[Path]) -> Path:
         [sys.executable, "-c", *RENDER, str(staged), "--path-output", str(work)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env=os.environ | {"PYTHONUTF8": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))},
     )
     said = re.sub("\x1b\\[[0-9;]*m", "", finished.stdout)
-    log.write_text(said)
+    log.write_text(said, encoding="utf-8")
     if finished.returncode:
         lines = dict.fromkeys(said.splitlines())
         told = [line for line in lines if "WARNING" in line or "ERROR" in line]
