@@ -9,7 +9,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from genbound import mixtures
 from genbound.estimators import information
 from genbound.sde import cosine, ou, sub_vp, ve, vp
-from tests.reference import (
+from tests.estimators.reference import (
     naive_encoder_information,
     orthogonal_information,
     two_point_information,

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genbound.estimators import trajectory
 from genbound.sde import ou, vp
-from tests.reference import GaussianScore
+from tests.estimators.reference import GaussianScore
 
 PROCESS = vp()
 
@@ -65,6 +65,7 @@ def test_energy_of_the_chain_as_it_is(reference, mean, variance, times, step, pr
     times=st.tuples(st.floats(0.001, 0.1), st.floats(0.3, 1.2)),
     seed=st.integers(0, 99),
 )
+@settings(max_examples=10)
 def test_energies_in_the_solvable_case(mean, times, seed):
     mean, (t_min, horizon) = torch.tensor(mean, dtype=torch.float64), times
     model = GaussianScore(PROCESS, horizon, t_min, mean)
