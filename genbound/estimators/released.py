@@ -48,7 +48,10 @@ def mixture_term(
     scales = process.moments(torch.as_tensor(time, dtype=torch.float64))
     signal_scale, noise_scale = (float(scale) for scale in scales)
     parts = divergences_to_mixture(
-        data.double() * (signal_scale / noise_scale**0.5), draws=draws, generator=generator, block=block
+        data.double() * (signal_scale / noise_scale**0.5),
+        draws=draws,
+        generator=generator,
+        block=block,
     )
     return from_effects(
         float(parts.kl.mean()),
@@ -69,15 +72,16 @@ def score_bound(
     generator: torch.Generator,
     horizon: float | None = None,
 ) -> Estimate:
-    """Score norm as read off a path that starts at the data and runs the clock the wrong way.
+    """Score norm read off a reverse path that starts at the data, at the times of a forward one.
 
-    Euler-Maruyama of the reverse equation from clean training data, with the score at ``t_k``
-    where ``T - t_k`` belongs; the largest over steps of the mean norm over the batch. It is
-    neither a supremum nor a root mean square.
+    Euler-Maruyama of the reverse equation from clean training data at time T, where it should
+    start from N(0, I). The norm recorded at step k is that of ``s(Y_k, t_k)``, where Y_k has come
+    down to time ``T - t_k``; of its means over the batch the largest is kept, which is neither a
+    supremum nor a root mean square.
 
     Args:
         model: Score model.
-        data: Starting points, shape ``(n, d)``.
+        data: Starting points, shape ``(n, d)``, n >= 2.
         steps: Number of equal steps in time.
         generator: Source of the noise, on the device of ``data``.
         horizon: Length of the path in time; the model's by default.
@@ -89,19 +93,20 @@ def score_bound(
     horizon = model.horizon if horizon is None else horizon
     delta = horizon / steps
     state, largest = data, torch.zeros(len(data), dtype=data.dtype, device=data.device)
-    for k in range(1, steps + 1):
-        time = torch.full((len(data),), k * delta, dtype=data.dtype, device=data.device)
-        score = model.score(state, time)
-        norms = torch.linalg.vector_norm(score, dim=-1)
+    for k in range(steps):
+        elapsed, time = (
+            torch.full_like(largest, max(word, model.t_min))
+            for word in (k * delta, horizon - k * delta)
+        )
+        norms = torch.linalg.vector_norm(model.score(state, elapsed), dim=-1)
         largest = norms if norms.mean() > largest.mean() else largest
-        drift = float(process.drift_of(k * delta))
-        diffusion2 = float(process.diffusion2_of(k * delta))
+        drift = process.reverse_drift(model.score)(state, time)
+        diffusion = process.diffusion2_of(time[0]).sqrt()
         noise = torch.randn(data.shape, generator=generator, dtype=data.dtype, device=data.device)
-        state = state + delta * (diffusion2 * score - drift * state)
-        state = state + (delta * diffusion2) ** 0.5 * noise
+        state = state - delta * drift + delta**0.5 * diffusion * noise
     method = (
-        "released: maximum over steps of the batch-mean score norm, path from clean data, "
-        "time index reversed"
+        "released: maximum over steps of the batch-mean score norm, reverse path from clean data, "
+        "score at the reversed time"
     )
     return mean(largest, method=method, side="unknown")
 
