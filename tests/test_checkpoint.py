@@ -45,7 +45,7 @@ def test_a_save_that_dies_leaves_the_old_file(
     path = tmp_path / "run.pt"
     save(path, IDENTITY, STATE)
 
-    def die(content: object, file: Path) -> None:
+    def die(_content: object, file: Path) -> None:
         Path(file).write_bytes(b"half")
         raise OSError("disk full")
 

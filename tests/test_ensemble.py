@@ -72,7 +72,7 @@ def test_flat_weights_are_the_members_vectors() -> None:
 def test_foreign_layers_are_seeded_and_the_global_generator_is_restored() -> None:
     before = torch.random.get_rng_state()
     first, again, other = (
-        built(lambda member: nn.Linear(3, 2), {"seed": seed}, torch.zeros(1)).weight
+        built(lambda _: nn.Linear(3, 2), {"seed": seed}, torch.zeros(1)).weight
         for seed in (0, 0, 1)
     )
     assert torch.equal(first, again) and not torch.equal(first, other)

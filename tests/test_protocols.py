@@ -36,7 +36,7 @@ def test_an_adapter_of_a_foreign_model_is_a_score_model() -> None:
 
 @pytest.mark.parametrize("missing", ["process", "horizon", "t_min", "score"])
 def test_an_object_without_one_of_the_names_is_no_score_model(missing: str) -> None:
-    names = {"process": None, "horizon": 1.0, "t_min": 0.1, "score": lambda x, t: -x}
+    names = {"process": None, "horizon": 1.0, "t_min": 0.1, "score": lambda noisy, _: -noisy}
     complete = type("Model", (), names)
     incomplete = type("Model", (), {k: v for k, v in names.items() if k != missing})
     assert isinstance(complete(), ScoreModel)

@@ -102,7 +102,7 @@ class Interrupted(Exception):
 
 
 def interrupt_at(moment: int) -> Callable[[int, int, float], None]:
-    def progress(step: int, steps: int, loss: float) -> None:
+    def progress(step: int, _steps: int, _loss: float) -> None:
         if step >= moment:
             raise Interrupted
 
@@ -254,7 +254,7 @@ def test_an_axis_that_is_no_sequence_is_refused(axis: object) -> None:
 
 ONE = [{"seed": 0, "lr": 0.01}]
 OTHER_LOSS = Objective(draw, lambda module, sample: denoise(module, sample))
-UNEVEN = Objective(lambda data, generator: data, lambda module, data: module.weight.sum())
+UNEVEN = Objective(lambda data, _: data, lambda module, _: module[0].weight.sum())
 
 
 @pytest.mark.parametrize(

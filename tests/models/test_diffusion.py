@@ -84,7 +84,7 @@ def test_the_objective_is_the_closed_form_in_expectation(
     objective = denoising_objective(process, batch=64, horizon=horizon, t_min=t_min)
     truth = closed_form(process, data, centre, horizon, t_min).mean()
     samples = losses(objective, Shifted(process, centre), data, 100).detach()
-    # Thirty comparisons: five standard errors keep the family below one false alarm in 10^4.
+    # Fifty comparisons: five standard errors keep the family below one false alarm in 10^4.
     assert_mean(samples, truth, errors=5.0)
 
 
@@ -105,11 +105,11 @@ def test_the_weighting_holds_for_any_linear_process(generator: Generator) -> Non
     for process in (VP, sub_vp(), ve()):
         objective = denoising_objective(process, batch=32, horizon=0.9, t_min=1e-2)
         high, low = process.log_snr_of(torch.tensor([1e-2, 0.9], dtype=torch.float64)).tolist()
-        samples = losses(objective, lambda noisy, time: torch.zeros_like(noisy), data, 200)
+        samples = losses(objective, lambda noisy, _: torch.zeros_like(noisy), data, 200)
         assert_mean(samples, 3 / 2 * (high - low))
 
 
-def test_the_noise_levels_of_a_batch_are_stratified(generator: Generator) -> None:
+def test_the_noise_levels_of_a_batch_are_stratified() -> None:
     seen = []
 
     def spy(noisy: Tensor, time: Tensor) -> Tensor:
