@@ -179,6 +179,11 @@ def denoising_losses(
 ) -> Tensor:
     """Unbiased value of the denoising loss of every datum.
 
+    Of ``||eps + sigma s||^2`` the part that no score can remove is subtracted and its mean added:
+    ``w^2 (||eps||^2 - d)``, where w is the share of the signal in the variance of x_t, because
+    the best linear score leaves the residual ``w eps``. Measured on a spiral and on small images
+    this cuts the variance by a third to four fifths; with w = 1 it would rise.
+
     Args:
         model: Score model.
         data: Shape ``(n, d)``.
@@ -188,14 +193,18 @@ def denoising_losses(
         t_min: Start of the time interval; the model's by default.
 
     Returns:
-        Losses in nats, shape ``(n,)``, float64.
+        Losses in nats, shape ``(n,)``, float64. A single one may be negative.
 
     Raises:
         ValueError: If the interval is empty, ``draws`` is below 1 or ``data`` is no matrix.
     """
+    spread = (data - data.mean(0)).square().mean()
 
     def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, noise: Tensor) -> Tensor:
-        return (noise + noise_scale * model.score(noisy, time)).square().sum(-1)
+        error = (noise + noise_scale * model.score(noisy, time)).square().sum(-1)
+        signal = model.process.moments(time)[0].square() * spread
+        share = signal / (signal + noise_scale.squeeze(-1).square())
+        return error - share.square() * (noise.square().sum(-1) - data.shape[-1])
 
     return _integrals(model, data, integrand, draws, generator, horizon, t_min)
 

@@ -261,3 +261,22 @@ def test_refuses_odd_draws_where_halves_are_needed():
 def test_refuses_data_that_are_no_matrix():
     with pytest.raises(ValueError, match="data: got shape"):
         score_matching.denoising(Model(wrong_score), normal(5), draws=3, generator=seeded())
+
+
+@pytest.mark.parametrize(("score", "share"), [(lambda noisy, _: -noisy, 0.5), (wrong_score, 0.9)])
+def test_what_is_subtracted_has_mean_zero_and_lowers_the_noise(score, share):
+    data, model = normal(1, 4).repeat(4000, 1), Model(score)
+    spread = normal(4000, 4, seed=1) + data
+    # The same datum over and over: all variation is that of the draws.
+    kept_noise = score_matching.denoising_losses(model, data, draws=4, generator=seeded())
+
+    def plain(noisy, time, noise_scale, noise):
+        return (noise + noise_scale * score(noisy, time)).square().sum(-1)
+
+    whole = score_matching._integrals(model, data, plain, 4, seeded(), None, None)
+    torch.testing.assert_close(kept_noise, whole)
+    reduced = score_matching.denoising_losses(model, spread, draws=4, generator=seeded())
+    whole = score_matching._integrals(model, spread, plain, 4, seeded(), None, None)
+    gap = reduced - whole
+    assert abs(float(gap.mean())) <= 4 * float(gap.std()) / math.sqrt(4000)
+    assert float(reduced.var()) < share * float(whole.var())
