@@ -215,11 +215,9 @@ def divergences_to_mixture(
             pairs, d, generator=generator, dtype=torch.float64, device=centres.device
         )
         tilts, reach = shifts @ centres.mT, float(shifts.norm(dim=1).max())
-        ratios = [
-            sign * tilts[:, own].mT - _log_sums(affinities, sign * tilts, own, reach)
-            for sign in (1, -1)
-        ]
-        paired = math.log(n) + (ratios[0] + ratios[1]) / 2
+        tilts = torch.cat([tilts, -tilts])
+        ratios = math.log(n) + tilts[:, own].mT - _log_sums(affinities, tilts, own, reach)
+        paired = ratios.unflatten(1, (2, pairs)).mean(1)
         kl.append(paired.mean(1))
         noise.append(paired.var(1) / pairs)
         mean_noise += float(paired.sum(0).var()) / pairs / n**2

@@ -117,7 +117,7 @@ def test_far_apart_data_take_the_path_in_log_space():
     data = spread(50, 2, scale=1e4)
     estimate = information.encoder_information(PROCESS, data, 0.01, draws=8, generator=seeded())
     assert estimate.value == pytest.approx(math.log(50), abs=1e-12)
-    assert estimate.stderr == 0
+    assert estimate.stderr < 1e-9
 
 
 @given(
