@@ -216,8 +216,8 @@ def divergences_to_mixture(
         )
         tilts, reach = shifts @ centres.mT, float(shifts.norm(dim=1).max())
         tilts = torch.cat([tilts, -tilts])
-        ratios = math.log(n) + tilts[:, own].mT - _log_sums(affinities, tilts, own, reach)
-        paired = ratios.unflatten(1, (2, pairs)).mean(1)
+        ratios = tilts[:, own].mT - _log_sums(affinities, tilts, own, reach)
+        paired = math.log(n) + ratios.unflatten(1, (2, pairs)).mean(1)
         kl.append(paired.mean(1))
         noise.append(paired.var(1) / pairs)
         mean_noise += float(paired.sum(0).var()) / pairs / n**2
