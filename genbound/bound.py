@@ -275,7 +275,7 @@ class Breakdown:
         """Stacked contributions with the total's error, and the truth where it is known."""
         from genbound.plot import breakdown
 
-        return breakdown(self.table(), truth=truth, ax=ax)
+        return breakdown(self.table(), total=self.total, truth=truth, ax=ax)
 
     def _share(self, expr: sp.Expr) -> Estimate:
         letters = {symbol: self.values[symbol] for symbol in expr.free_symbols}

@@ -224,7 +224,7 @@ class Derivation:
         """A table: formula, reason, grade, one row per step."""
         rows = []
         for k, step in enumerate(self.steps):
-            left = latex(self.lhs) if k == 0 else r"\cdots"
+            left = latex(self.lhs) if k == 0 else ""
             formula = rf"\(\displaystyle {left} {_SYMBOLS[step.relation]} {latex(step.expr)}\)"
             badge = f'<span class="grade grade-{step.grade}" title="{escape(step.detail)}">'
             source = f" ({escape(step.detail)})" if step.grade == "granted" else ""

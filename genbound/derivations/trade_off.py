@@ -232,3 +232,32 @@ squared_gap_is_bounded = squared_gap.at_most(
     sp.sqrt(2 * squared_scale2.expr * generated_sample_information.expr), by="R sqrt(2 I)"
 )
 """Encoder-generator bound, generator step: exact gap against its bound."""
+
+# The paper's form, with the conditional likelihood of the exact decoder as its loss. Its encoder
+# term is a mean of R_1(S, X_i) sqrt(KL_i), which has no closed form: these are its ingredients.
+offset2 = sp.Symbol(r"\|x-v\hat{\mu}\|^{2}", positive=True)
+
+paper_base = _result(
+    r"{\mathcal{B}_{\mathrm{paper}}-\mathrm{roots}}",
+    d / 2 * (sp.log(2 * sp.pi * _v) + 1 - _v / n) - d / 2 * sp.log(2 * sp.pi * sp.E),
+    "training log-loss of the decoder N(sqrt(a) z + v mu-hat, v) minus entropy",
+).equals(d * sp.log(_v) / 2 - d * _v / (2 * n), by="collecting terms")
+"""What is left of the paper's form without its two square-root terms."""
+
+encoder_scale2 = _result(
+    "R_{1}^{2}",
+    d * variance((sp.sqrt(offset2 / d) - sp.sqrt(a) * _standard) ** 2 / (2 * _v)),
+    "variance of the log-loss over the prior, one datum",
+).equals((2 * d * a**2 + 4 * a * offset2) / (4 * _v**2), by="fourth moment of a normal")
+"""Left-sub-Gaussian constant of the log-loss under the prior, squared, given one datum."""
+
+_miss = Normal("M_d", a * _mu, sp.sqrt(1 + _v**2 / n))
+generator_scale2 = _result(
+    "R_{2}^{2}",
+    d * variance(_miss**2 / (2 * _v)),
+    "variance of the log-loss over an independent datum",
+).equals(
+    (2 * d * (1 + _v**2 / n) ** 2 + 4 * (1 + _v**2 / n) * a**2 * M) / (4 * _v**2),
+    by="fourth moment of a normal",
+)
+"""Left-sub-Gaussian constant of the log-loss under an independent datum, squared."""
