@@ -6,7 +6,7 @@ ever exists, and blocks of points bound the array of shape ``(n, k)``.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -64,11 +64,11 @@ def log_density(
         ValueError: If the shapes don't fit.
     """
     d = points.shape[-1]
-
-    def of_block(points: Tensor, variance: Tensor, logits: Tensor) -> Tensor:
-        return torch.logsumexp(logits, -1) - d / 2 * torch.log(2 * math.pi * variance)
-
-    return _in_blocks(of_block, points, centres, variance, log_weights, block)
+    values = [
+        torch.logsumexp(logits, -1) - d / 2 * torch.log(2 * math.pi * variances)
+        for _, variances, logits in _blocks(points, centres, variance, log_weights, block)
+    ]
+    return torch.cat(values).reshape(points.shape[:-1]).to(points.dtype)
 
 
 def score(
@@ -94,43 +94,36 @@ def score(
     Raises:
         ValueError: If the shapes don't fit.
     """
+    values = [
+        (torch.softmax(logits, -1) @ centres.double() - part) / variances.unsqueeze(-1)
+        for part, variances, logits in _blocks(points, centres, variance, log_weights, block)
+    ]
+    return torch.cat(values).reshape(points.shape).to(points.dtype)
 
-    def of_block(points: Tensor, variance: Tensor, logits: Tensor) -> Tensor:
-        centre = torch.softmax(logits, -1) @ centres.double()
-        return (centre - points.double()) / variance.unsqueeze(-1)
 
-    return _in_blocks(of_block, points, centres, variance, log_weights, block)
-
-
-def _in_blocks(
-    function: Callable[[Tensor, Tensor, Tensor], Tensor],
+def _blocks(
     points: Tensor,
     centres: Tensor,
     variance: float | Tensor,
     log_weights: Tensor | None,
     block: int | None,
-) -> Tensor:
-    """Apply ``function(points, variance, logits)`` to blocks of points."""
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Points ``(b, d)``, variances ``(b,)``, joint log weights ``(b, k)``, all in float64."""
     shape, (k, d) = points.shape[:-1], centres.shape
     if points.shape[-1] != d:
         raise ValueError(f"points: got dimension {points.shape[-1]}, the centres have {d}")
     if log_weights is None:
-        log_weights = torch.full((k,), -math.log(k), dtype=torch.float64, device=centres.device)
+        log_weights = centres.new_full((k,), -math.log(k), dtype=torch.float64)
     if log_weights.shape != (k,):
         raise ValueError(f"log_weights: got shape {tuple(log_weights.shape)}, allowed is ({k},)")
     if isinstance(variance, Tensor):
-        variance = variance.double().broadcast_to(shape).reshape(-1)
+        variances = variance.double().broadcast_to(shape).reshape(-1)
     else:
-        variance = centres.new_full((math.prod(shape),), variance, dtype=torch.float64)
+        variances = centres.new_full((math.prod(shape),), variance, dtype=torch.float64)
     block = block or max(1, BLOCK_ENTRIES // k)
-
-    def blocks() -> Iterator[Tensor]:
-        flat = points.reshape(-1, d)
-        for part, part_variance in zip(flat.split(block), variance.split(block), strict=True):
-            distances = squared_distances(part, centres)
-            logits = log_weights.double() - distances / (2 * part_variance.unsqueeze(-1))
-            floor = logits.detach().amax(-1, keepdim=True) - NEGLIGIBLE
-            yield function(part, part_variance, torch.maximum(logits, floor))
-
-    result = torch.cat(list(blocks()))
-    return result.reshape((*shape, *result.shape[1:])).to(points.dtype)
+    flat = points.double().reshape(math.prod(shape), d)
+    for part, part_variances in zip(flat.split(block), variances.split(block), strict=True):
+        distances = squared_distances(part, centres)
+        logits = log_weights.double() - distances / (2 * part_variances.unsqueeze(-1))
+        floor = logits.detach().amax(-1, keepdim=True) - NEGLIGIBLE
+        yield part, part_variances, torch.maximum(logits, floor)

@@ -99,7 +99,12 @@ class Gaussian:
 
         return score
 
-    def entropy(self, *, generator: torch.Generator | None = None, n: int = DRAWS) -> Estimate:
+    def entropy(
+        self,
+        *,
+        generator: torch.Generator | None = None,  # noqa: ARG002
+        n: int = DRAWS,  # noqa: ARG002
+    ) -> Estimate:
         """Differential entropy ``log det(2 pi e covariance) / 2`` in nats; needs no draws."""
         variances, _ = self._regular_spectrum("entropy")
         value = torch.log(2 * math.pi * math.e * variances).sum() / 2
@@ -110,8 +115,8 @@ class Gaussian:
         process: LinearSDE,
         time: float,
         *,
-        generator: torch.Generator | None = None,
-        n: int = DRAWS,
+        generator: torch.Generator | None = None,  # noqa: ARG002
+        n: int = DRAWS,  # noqa: ARG002
     ) -> Estimate:
         """Mutual information ``log det(I + alpha^2 covariance / sigma2) / 2``; needs no draws."""
         ratio = process.log_snr_of(time).exp() * self.spectrum[0].clamp(min=0)

@@ -4,6 +4,7 @@ import gzip
 import io
 import math
 import pickle
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,14 +134,10 @@ def _find(folder: Path, name: str, endings: tuple[str, ...]) -> Path:
 def _read_idx(file: Path) -> np.ndarray:
     raw = file.read_bytes()
     raw = gzip.decompress(raw) if file.suffix == ".gz" else raw
-    header = np.frombuffer(raw[:16], dtype=">i4")
-    if (
-        len(header) < 4
-        or header[0] != IDX_IMAGES
-        or len(raw) != 16 + math.prod(header[1:].tolist())
-    ):
+    magic, *shape = struct.unpack(">4i", raw[:16]) if len(raw) >= 16 else (0, 0, 0, 0)
+    if magic != IDX_IMAGES or len(raw) != 16 + math.prod(shape):
         raise ValueError(f"path: {file} is no idx file of images")
-    return np.frombuffer(raw, dtype=np.uint8, offset=16).reshape(header[1:].tolist())
+    return np.frombuffer(raw, dtype=np.uint8, offset=16).reshape(shape)
 
 
 def _read_batch(file: Path) -> np.ndarray:

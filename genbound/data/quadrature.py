@@ -4,7 +4,9 @@ Around the affine span of its centres such a mixture is plain Gaussian noise, so
 dimension whose centres span a line or a plane is a one- or two-dimensional problem.
 """
 
+import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -102,23 +104,27 @@ def _nodes(
     places: Tensor, variance: float, log_weights: Tensor, order: int
 ) -> tuple[Tensor, Tensor]:
     """Nodes ``(q, r)`` and weights ``(q,)`` of the expectation under a mixture."""
-    rank = places.shape[1]
-    axis, axis_weights = (torch.as_tensor(a) for a in np.polynomial.hermite_e.hermegauss(order))
-    axis_weights = axis_weights / axis_weights.sum()
+    axis, axis_weights = _hermite(order)
     noise, weights = torch.zeros(1, 0, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-    for _ in range(rank):
-        noise = torch.cat(
-            [noise.repeat_interleave(order, 0), axis.repeat(len(noise)).unsqueeze(-1)], -1
-        )
-        weights = (weights.unsqueeze(-1) * axis_weights).reshape(-1)
+    for _ in range(places.shape[1]):
+        column = axis.repeat(len(noise)).unsqueeze(-1)
+        noise = torch.cat([noise.repeat_interleave(order, 0), column], -1)
+        weights = (weights.unsqueeze(-1) * axis_weights).flatten()
     # nodes whose weight can't be seen in float64 only cost time
     kept = weights > 1e-20
     noise, weights = noise[kept].to(places), weights[kept].to(places)
     nodes = places.unsqueeze(1) + math.sqrt(variance) * noise
-    return nodes.reshape(-1, rank), (log_weights.exp().unsqueeze(-1) * weights).reshape(-1)
+    return nodes.flatten(0, 1), (log_weights.exp().unsqueeze(-1) * weights).flatten()
 
 
-def _two_orders(value, order: int) -> Estimate:  # noqa: ANN001
+@functools.cache
+def _hermite(order: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of the standard normal law on the line."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(order)
+    return torch.as_tensor(nodes), torch.as_tensor(weights / weights.sum())
+
+
+def _two_orders(value: Callable[[int], float], order: int) -> Estimate:
     fine = value(order)
     coarse = value(2 * order // 3)
     method = f"Gauss-Hermite quadrature, {order} nodes per axis; error from {2 * order // 3} nodes"

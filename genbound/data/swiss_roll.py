@@ -21,7 +21,7 @@ SHRINK = 5.0
 # the law puts its mass, far points need more: the convergence tests decide.
 NODES = 6.0
 NODES_FOR_ENTROPY = 3.0
-FEWEST_NODES = 64
+PANEL_NODES = 64
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,17 @@ class SwissRoll:
             raise ValueError("noise: got 0, a law on a curve has no density; noise it first")
         # The squared radius is nearly proportional to arc length, so nodes even in it are even
         # along the curve; du = dr / (3 pi) = d(r^2) / (6 pi r).
-        ends = np.pi**2 * np.array([9 / 4, 81 / 4])
-        length = (ends[1] - ends[0]) / 2 / SHRINK
-        count = max(FEWEST_NODES, math.ceil(nodes_per_noise * length * self.scale / self.noise))
-        nodes, weights = np.polynomial.legendre.leggauss(count)
-        radius = np.sqrt(ends.mean() + (ends[1] - ends[0]) / 2 * nodes)
-        centres = self.scale * spiral(torch.as_tensor((radius / (1.5 * np.pi) - 1) / 2))
-        log_weights = torch.log(torch.as_tensor(weights / radius))
+        first, last = (2.25 * math.pi**2, 20.25 * math.pi**2)
+        length = self.scale * (last - first) / 2 / SHRINK
+        panels = math.ceil(max(1.0, nodes_per_noise * length / self.noise / PANEL_NODES))
+        nodes, weights = np.polynomial.legendre.leggauss(PANEL_NODES)
+        # Far points see an end of the curve as a sharp edge, hence short panels there.
+        edges = (1 - np.cos(np.pi * np.arange(panels + 1) / panels)) / 2
+        widths = np.diff(edges)[:, None]
+        places = edges[:-1, None] + widths * (nodes + 1) / 2
+        radius = np.sqrt(first + (last - first) * places)
+        centres = self.scale * spiral(torch.as_tensor(radius / (3 * np.pi) - 0.5).flatten())
+        log_weights = torch.log(torch.as_tensor(widths * weights / radius)).flatten()
         return Mixture(centres, self.noise**2, log_weights - log_weights.logsumexp(0))
 
 

@@ -1,0 +1,186 @@
+"""The reverse chain: its law against the closed form, its path divergence, its grid."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genbound import sampler, sde
+from genbound.data import Gaussian, two_point
+
+HORIZON, T_MIN = 0.4, 1e-4
+MEAN, VARIANCE = 1.3, 0.4
+
+
+def linear_score(process, mean=MEAN, variance=VARIANCE):
+    return Gaussian([mean], [[variance]]).path_score(process)
+
+
+def discrete_moments(process, step, mean=MEAN, variance=VARIANCE):
+    """Mean and variance of the chain with the score of N(mean, variance), by recursion."""
+    times = sampler.time_grid(process, HORIZON, T_MIN, step=step).tolist()
+    centre, spread = 0.0, 1.0
+    for time, later in zip(times[:-1], times[1:], strict=True):
+        signal, noise = (float(scale) for scale in process.moments(time))
+        delta = float(process.clock_of(time) - process.clock_of(later))
+        law = signal**2 * variance + noise**2
+        slope = 1 + math.log(float(process.moments(later)[0]) / signal) - delta / law
+        centre = slope * centre + delta * signal * mean / law
+        spread = slope**2 * spread + delta
+    return centre, spread
+
+
+def closed_moments(process, mean=MEAN, variance=VARIANCE):
+    """Mean and variance of the reverse process from N(0, I), run to time 0."""
+    signal, noise = (float(scale) for scale in process.moments(HORIZON))
+    law = signal**2 * variance + noise**2
+    return mean * noise**2 / law, variance - (variance - 1) * signal**4 * variance**2 / law**2
+
+
+@pytest.mark.parametrize("process", [sde.vp(), sde.ou(4), sde.cosine()], ids=lambda p: p.name)
+def test_law_of_the_chain(process, generator):
+    n = 40_000
+    draws = sampler.sample(
+        process,
+        linear_score(process),
+        n=n,
+        d=1,
+        horizon=HORIZON,
+        t_min=T_MIN,
+        step=0.2,
+        generator=generator,
+        dtype=torch.float64,
+    )
+    centre, spread = discrete_moments(process, 0.2)
+    assert abs(float(draws.mean()) - centre) < 4 * math.sqrt(spread / n)
+    assert abs(float(draws.var()) - spread) < 4 * spread * math.sqrt(2 / n)
+
+
+@pytest.mark.parametrize("variance", [0.4, 2.0])
+def test_chain_converges_to_the_reverse_process_at_order_one(variance):
+    process = sde.vp()
+    truth = closed_moments(process, variance=variance)
+    errors = [
+        [
+            a - b
+            for a, b in zip(discrete_moments(process, step, variance=variance), truth, strict=True)
+        ]
+        for step in (0.1, 0.05, 0.0125)
+    ]
+    for coarse, _, fine in zip(*errors, strict=True):
+        # what stays is the mean at t_min instead of at 0, of order alpha(t_min) - 1
+        assert abs(fine) < 0.2 * abs(coarse) + 1e-4
+
+
+def test_path_divergence_of_two_chains(generator):
+    process, n = sde.vp(), 20_000
+    first, second = linear_score(process), linear_score(process, mean=0.9, variance=0.7)
+    times = sampler.time_grid(process, HORIZON, 0.01, step=0.3)
+    start = torch.randn(n, 1, generator=generator, dtype=torch.float64)
+    chain = sampler.reverse_chain(process, first, start, times, generator=generator)
+    steps = list(chain)
+    energy = log_ratio = torch.zeros(n, dtype=torch.float64)
+    for step, following in zip(steps[:-1], steps[1:], strict=True):
+        other = step._replace(score=second(step.state, step.time))
+        gap = (step.score - other.score).square().sum(-1)
+        energy = energy + step.increment / 2 * gap
+        residuals = [following.state - sampler.step_mean(process, s) for s in (step, other)]
+        near, far = (r.square().sum(-1) / (2 * step.increment) for r in residuals)
+        log_ratio = log_ratio + far - near
+    difference = log_ratio - energy
+    assert float(energy.mean()) > 0.01
+    assert abs(float(difference.mean())) < 4 * float(difference.std()) / math.sqrt(n)
+
+
+def test_steps_tell_what_happens(generator):
+    process = sde.vp()
+    times = sampler.time_grid(process, HORIZON, T_MIN, step=0.5)
+    start = torch.ones(6, 2)
+    chain = sampler.reverse_chain(
+        process, lambda x, time: -x * time[:, None], start, times, generator=generator
+    )
+    steps = []
+    while True:
+        try:
+            steps.append(next(chain))
+        except StopIteration as end:
+            last = end.value
+            break
+    assert [float(s.time) for s in steps] == times[:-1].tolist()
+    assert [float(s.next_time) for s in steps] == times[1:].tolist()
+    torch.testing.assert_close(steps[0].state, start)
+    assert last.dtype == start.dtype
+    assert last.shape == start.shape
+    total = process.clock_of(HORIZON) - process.clock_of(T_MIN)
+    torch.testing.assert_close(torch.stack([s.increment for s in steps]).sum(), total)
+
+
+def test_exact_score_of_two_points_finds_both(generator):
+    process, n = sde.vp(), 4000
+    source = two_point([1.0, 2.0])
+    draws = sampler.sample(
+        process,
+        source.path_score(process),
+        n=n,
+        d=2,
+        horizon=1.0,
+        t_min=1e-3,
+        step=0.1,
+        generator=generator,
+    )
+    distance = (draws.abs() - torch.tensor([1.0, 2.0])).norm(dim=-1)
+    assert float(distance.max()) < 0.2
+    right = (draws[:, 0] > 0).double()
+    assert abs(float(right.mean()) - 0.5) < 4 * 0.5 / math.sqrt(n)
+
+
+@given(st.floats(0.05, 1.0), st.floats(1e-5, 0.04), st.floats(0.05, 2.0))
+def test_grid(horizon, t_min, step):
+    process = sde.vp()
+    times = sampler.time_grid(process, horizon, t_min, step=step)
+    assert float(times[0]) == horizon
+    assert float(times[-1]) == t_min
+    spacing = process.log_snr_of(times).diff()
+    assert bool((spacing > 0).all())
+    assert float(spacing.max()) <= step * (1 + 1e-6)
+    assert float(spacing.max() - spacing.min()) < 1e-6
+    assert len(times) == 2 or len(times) - 2 < float(spacing.sum()) / step
+
+
+def test_same_generator_same_samples():
+    process = sde.ou()
+
+    def draw(seed):
+        return sampler.sample(
+            process,
+            lambda x, _: -x,
+            n=5,
+            d=2,
+            horizon=1.0,
+            t_min=0.01,
+            step=0.5,
+            generator=torch.Generator().manual_seed(seed),
+        )
+
+    torch.testing.assert_close(draw(1), draw(1), rtol=0, atol=0)
+    assert not torch.equal(draw(1), draw(2))
+    assert draw(1).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("horizon", "t_min", "step", "message"),
+    [(0.1, 0.2, 0.1, "t_min"), (0.1, 0.0, 0.1, "t_min"), (0.1, 0.01, 0.0, "step")],
+)
+def test_refuses_a_bad_grid(horizon, t_min, step, message):
+    with pytest.raises(ValueError, match=message):
+        sampler.time_grid(sde.vp(), horizon, t_min, step=step)
+
+
+def test_refuses_times_that_do_not_decrease(generator):
+    chain = sampler.reverse_chain(
+        sde.vp(), lambda x, _: -x, torch.zeros(1, 1), torch.tensor([0.1, 0.2]), generator=generator
+    )
+    with pytest.raises(ValueError, match="decrease"):
+        next(chain)
