@@ -45,7 +45,7 @@ def model_kl(
     paths: int,
     step: float,
     generator: torch.Generator,
-    dtype: torch.dtype = torch.float64,
+    dtype: torch.dtype = torch.float32,
 ) -> Estimate:
     """Divergence of the model from the truth at ``t_min``, ``KL(P_t_min || p_model)``.
 
@@ -56,7 +56,7 @@ def model_kl(
         paths: Noising paths per point; at least 2.
         step: Largest spacing of the chain in the log signal-to-noise ratio (nats).
         generator: Source of points and noise.
-        dtype: Dtype of the points.
+        dtype: Dtype of the points, that of the model's weights.
 
     Returns:
         Nats. Consistent as the paths grow: the logarithm of a mean is corrected to first order.

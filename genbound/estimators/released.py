@@ -59,7 +59,7 @@ def mixture_term(
         noise=parts.noise,
         mean_noise=parts.mean_noise,
         method="released: sigma taken for the variance sigma^2 of components and kernels",
-        side="lower",
+        side="unknown",
     )
 
 

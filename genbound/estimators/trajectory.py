@@ -32,7 +32,7 @@ def path_energy(
     generator: torch.Generator,
     horizon: float | None = None,
     t_min: float | None = None,
-    dtype: torch.dtype = torch.float64,
+    dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Estimate:
     """Divergence between the model's sampling chain and the same chain with a reference score.
@@ -51,7 +51,7 @@ def path_energy(
         generator: Source of all noise, on ``device``.
         horizon: Time of the chain's start at N(0, I); the model's by default.
         t_min: Time of the chain's end; the model's by default.
-        dtype: Dtype of the states.
+        dtype: Dtype of the states, that of the model's weights.
         device: Device of the states.
 
     Returns:

@@ -33,6 +33,10 @@ def chain_end(model, step):
     return means[-1], torch.tensor(variances[-1], dtype=torch.float64)
 
 
+def measured_kl(source, model, **options):
+    return divergence.model_kl(source, model, dtype=torch.float64, **options)
+
+
 def source_at_t_min(model, mean, variance):
     d = len(mean)
     source = Gaussian(mean, variance * torch.eye(d, dtype=torch.float64))
@@ -79,7 +83,7 @@ def test_log_density_is_the_mixture_of_the_last_kernels():
 def test_divergence_of_the_chain(mean, variance, times, offset, true_variance):
     model = GaussianScore(PROCESS, times[1], times[0], mean, variance)
     _, noised = source_at_t_min(model, mean + offset, true_variance)
-    estimate = divergence.model_kl(noised, model, n=400, paths=32, step=0.2, generator=seeded())
+    estimate = measured_kl(noised, model, n=400, paths=32, step=0.2, generator=seeded())
     centre, spread = chain_end(model, 0.2)
     truth = divergence.gaussian_kl(noised.mean, noised.covariance.diag(), centre, spread)
     assert abs(estimate.value - truth.value) <= 4 * estimate.stderr + 3e-3
@@ -94,7 +98,7 @@ def test_divergence_in_the_solvable_case(horizon):
     early, late = (float(PROCESS.clock_of(time)) for time in (0.01, horizon))
     end = math.exp(-early / 2) * learned * (1 - math.exp(early - late))
     truth = float((end - noised.mean).square().sum()) / 2
-    estimate = divergence.model_kl(noised, model, n=4000, paths=8, step=0.05, generator=seeded())
+    estimate = measured_kl(noised, model, n=4000, paths=8, step=0.05, generator=seeded())
     assert abs(estimate.value - truth) <= 4 * estimate.stderr + 0.01
 
 
@@ -105,7 +109,7 @@ def test_divergence_with_a_wrong_variance():
     end = 1.5 - 0.5 * signal2**2 * 1.5**2 / (1 + 0.5 * signal2) ** 2
     truth = (2 / end - 1 - math.log(2 / end)) / 2
     _, noised = source_at_t_min(model, torch.zeros(1).double(), 2.0)
-    estimate = divergence.model_kl(noised, model, n=3000, paths=8, step=0.05, generator=seeded())
+    estimate = measured_kl(noised, model, n=3000, paths=8, step=0.05, generator=seeded())
     assert abs(estimate.value - truth) <= 4 * estimate.stderr + 0.01
 
 
@@ -142,7 +146,7 @@ def test_error_covers_points_and_paths(paths):
     _, noised = source_at_t_min(model, torch.zeros(2).double(), 1.0)
     generator = seeded(5)
     estimates = [
-        divergence.model_kl(noised, model, n=50, paths=paths, step=0.4, generator=generator)
+        measured_kl(noised, model, n=50, paths=paths, step=0.4, generator=generator)
         for _ in range(200)
     ]
     values = torch.tensor([estimate.value for estimate in estimates])

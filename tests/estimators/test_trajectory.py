@@ -28,6 +28,10 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def measured_energy(model, **options):
+    return trajectory.path_energy(model, dtype=torch.float64, **options)
+
+
 def chain_energy(model, step, reference):
     """sum_k delta_k / 2 E||factor_k Y_k + offset_k||^2 with the chain's own Gaussian laws."""
     times, increments, means, variances = model.chain(step)
@@ -53,7 +57,7 @@ def chain_energy(model, step, reference):
 def test_energy_of_the_chain_as_it_is(reference, mean, variance, times, step, process):
     mean = torch.tensor(mean, dtype=torch.float64)
     model = GaussianScore(process, times[1], times[0], mean, variance)
-    estimate = trajectory.path_energy(
+    estimate = measured_energy(
         model, reference=reference, d=len(mean), paths=400, step=step, generator=seeded()
     )
     truth = chain_energy(model, step, reference)
@@ -77,7 +81,7 @@ def test_energies_in_the_solvable_case(mean, times, seed):
     prior = (u - v) * square / 2
     options = {"d": d, "paths": 300, "step": 0.02, "generator": seeded(seed)}
     for reference, truth in (("zero", zero), ("prior", prior)):
-        estimate = trajectory.path_energy(model, reference=reference, **options)
+        estimate = measured_energy(model, reference=reference, **options)
         assert abs(estimate.value - truth) <= 4 * estimate.stderr + 0.03 * truth + 1e-9
 
 
@@ -85,7 +89,7 @@ def test_energy_against_another_mean():
     learned, other = torch.tensor([[1.0, 0.5], [0.7, 0.9]], dtype=torch.float64)
     model = GaussianScore(PROCESS, 0.6, 0.05, learned)
     reference = GaussianScore(PROCESS, 0.6, 0.05, other).score
-    estimate = trajectory.path_energy(
+    estimate = measured_energy(
         model, reference=reference, d=2, paths=10, step=0.02, generator=seeded()
     )
     u, v = (float(PROCESS.moments(time)[0]) ** 2 for time in (0.05, 0.6))
@@ -97,7 +101,7 @@ def test_energy_against_another_mean():
 
 def test_a_model_is_at_no_distance_from_itself():
     model = GaussianScore(PROCESS, 0.6, 0.05, torch.ones(2).double(), 2.0)
-    estimate = trajectory.path_energy(
+    estimate = measured_energy(
         model, reference=model.score, d=2, paths=10, step=0.1, generator=seeded()
     )
     assert (estimate.value, estimate.stderr) == (0.0, 0.0)
@@ -107,17 +111,17 @@ def test_a_shorter_interval_costs_less_and_sees_other_times():
     model = GaussianScore(PROCESS, 1.0, 0.01, torch.ones(2).double())
     options = {"reference": "zero", "d": 2, "paths": 50, "step": 0.1}
     whole, part = (
-        trajectory.path_energy(model, generator=seeded(), **options, **interval)
+        measured_energy(model, generator=seeded(), **options, **interval)
         for interval in ({}, {"horizon": 0.6, "t_min": 0.1})
     )
     assert part.value < whole.value
     model = GaussianScore(PROCESS, 0.6, 0.1, model.mean)
-    assert part.value == trajectory.path_energy(model, generator=seeded(), **options).value
+    assert part.value == measured_energy(model, generator=seeded(), **options).value
 
 
 def test_influences_are_those_of_the_paths():
     model = GaussianScore(PROCESS, 1.0, 0.05, torch.ones(2).double())
-    estimate = trajectory.path_energy(
+    estimate = measured_energy(
         model, reference="zero", d=2, paths=64, step=0.2, generator=seeded()
     )
     assert estimate.n == len(estimate.influence) == 64
@@ -138,7 +142,6 @@ def test_runs_in_single_precision():
         paths=8,
         step=0.5,
         generator=seeded(),
-        dtype=torch.float32,
     )
     assert estimate.value == 0
     assert seen == {torch.float32}
@@ -146,7 +149,7 @@ def test_runs_in_single_precision():
 
 def test_refuses_an_unknown_reference():
     with pytest.raises(ValueError, match="reference: got 'mean'"):
-        trajectory.path_energy(
+        measured_energy(
             Model(lambda noisy, _: -noisy),
             reference="mean",
             d=2,
@@ -158,7 +161,7 @@ def test_refuses_an_unknown_reference():
 
 def test_refuses_a_chain_that_diverged():
     with pytest.raises(ValueError, match="step: got 0.5"):
-        trajectory.path_energy(
+        measured_energy(
             Model(lambda noisy, _: 1e300 * noisy),
             reference="zero",
             d=2,
