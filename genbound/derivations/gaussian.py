@@ -1,7 +1,7 @@
 """Divergence, entropy and information of Gaussians, from the moments of a normal variable."""
 
 import sympy as sp
-from sympy.stats import E, Normal
+from sympy.stats import Expectation, Normal
 
 from genbound.derivation import Derivation
 
@@ -20,13 +20,13 @@ def _log_density(x: sp.Expr, mean: sp.Expr, variance: sp.Expr) -> sp.Expr:
 _x = Normal("x", m, sp.sqrt(s2))
 
 entropy = Derivation.of(
-    sp.Symbol(r"h(N(m,s^{2}))"), E(-_log_density(_x, m, s2)), by="definition"
+    sp.Symbol(r"h(N(m,s^{2}))"), Expectation(-_log_density(_x, m, s2)), by="definition"
 ).equals(sp.log(2 * sp.pi * sp.E * s2) / 2, by="variance of x")
 """Differential entropy of N(m, s^2), nats."""
 
 kl = Derivation.of(
     sp.Symbol(r"\mathrm{KL}(N(m,s^{2})\|N(m_{2},s_{2}^{2}))"),
-    E(_log_density(_x, m, s2) - _log_density(_x, m_2, s2_2)),
+    Expectation(_log_density(_x, m, s2) - _log_density(_x, m_2, s2_2)),
     by="definition",
 ).equals(((s2 + (m - m_2) ** 2) / s2_2 - 1 - sp.log(s2 / s2_2)) / 2, by="moments of x")
 """Divergence between two normal laws, nats."""

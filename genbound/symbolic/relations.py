@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import sympy as sp
+from sympy import stats
+from sympy.stats import Expectation, Variance
 
 from genbound.symbolic.code import plain
 from genbound.symbolic.points import DIGITS, POINTS, Domain, Relation, try_points
@@ -66,7 +68,7 @@ def verify(
     gap = right - left if relation == "<=" else left - right
     if witness is not None:
         gap = gap.subs(witness, simultaneous=True)
-    gap = plain(gap)
+    gap = plain(_evaluated(gap))
     domain = dict(domain or {})
     try_points(gap, relation, domain, claim=f"{left} {relation} {right}")
     if witness is not None:
@@ -75,6 +77,13 @@ def verify(
     if proof(_unbounded(gap, domain)):
         return Verdict("proved", "reduced to 0" if relation == "=" else "reduced to a sum >= 0")
     return Verdict("sampled", f"holds at {POINTS} random rational points, {DIGITS} digits")
+
+
+def _evaluated(expr: sp.Expr) -> sp.Expr:
+    """Do the expectations, variances and integrals that stand unevaluated on the page."""
+    for kind, value in ((Variance, stats.variance), (Expectation, stats.E)):
+        expr = expr.replace(kind, value)
+    return expr.doit()
 
 
 def _unbounded(expr: sp.Expr, domain: Domain) -> sp.Expr:
