@@ -18,8 +18,8 @@ def to_torch(args: Sequence[sp.Symbol], expr: sp.Expr) -> Callable[..., "Tensor"
     """Compile an expression to tensor code.
 
     The result accepts tensors and Python numbers in any mixture, broadcasts, works under ``vmap``
-    and ``grad``, and computes in the dtype and on the device of its first tensor argument
-    (float64 on the CPU if there is none). Three gaps of SymPy's own printer are closed: Python
+    and ``grad``, and computes in the dtype and on the device of its first floating tensor argument
+    (float64 if there is none). Three gaps of SymPy's own printer are closed: Python
     numbers as arguments, constants such as ``sqrt(2)`` inside functions, and ``expm1``/``log1p``.
 
     Args:
@@ -43,7 +43,8 @@ def to_torch(args: Sequence[sp.Symbol], expr: sp.Expr) -> Callable[..., "Tensor"
 
     def as_tensor(value: Any, like: "Tensor") -> "Tensor":  # noqa: ANN401
         if isinstance(value, torch.Tensor):
-            return value
+            # A logarithm of integers would fall back on the global default dtype.
+            return value if value.is_floating_point() else value.to(like.dtype)
         return torch.as_tensor(value, dtype=like.dtype, device=like.device)
 
     def reduce(operation: Callable) -> Callable:
@@ -71,10 +72,10 @@ def to_torch(args: Sequence[sp.Symbol], expr: sp.Expr) -> Callable[..., "Tensor"
     def evaluate(*values: Any) -> "Tensor":  # noqa: ANN401
         if len(values) != len(args):
             raise TypeError(f"expected {len(args)} arguments {tuple(args)}, got {len(values)}")
-        default = torch.zeros((), dtype=torch.float64)
-        like = next((value for value in values if isinstance(value, torch.Tensor)), default)
-        if not like.is_floating_point():
-            like = default.to(like.device)
+        tensors = [value for value in values if isinstance(value, torch.Tensor)]
+        device = tensors[0].device if tensors else None
+        default = torch.zeros((), dtype=torch.float64, device=device)
+        like = next((value for value in tensors if value.is_floating_point()), default)
         return as_tensor(compiled(*[as_tensor(value, like) for value in values]), like)
 
     evaluate.__doc__ = inspect.getsource(compiled)

@@ -60,7 +60,7 @@ def try_points(gap: sp.Expr, relation: Relation, domain: Domain, *, claim: str) 
 def _value_and_slack(summands: Callable, point: Sequence[sp.Rational]) -> tuple[Any, Any]:
     try:
         parts = [mpmath.mpmathify(part) for part in summands(*[_mpf(value) for value in point])]
-    except (ZeroDivisionError, ValueError, OverflowError):
+    except (ZeroDivisionError, ValueError, OverflowError, TypeError):
         return None, None
     value = mpmath.fsum(parts)
     # Cancellation is judged against the largest summand, not against the tiny remainder.

@@ -1,6 +1,7 @@
 """What SymPy can prove of an expression: that it is zero, or not negative."""
 
 import sympy as sp
+from sympy.core.function import Application
 
 __all__ = ["is_nonnegative", "is_zero"]
 
@@ -36,7 +37,9 @@ def is_nonnegative(expr: sp.Expr, *, depth: int = 3) -> bool:
     if expr.is_nonnegative or sp.expand(expr).is_nonnegative:
         return True
     roots = any(not power.exp.is_integer for power in expr.atoms(sp.Pow) if power.free_symbols)
-    if roots or sp.count_ops(expr) > CALCULUS_LIMIT:
+    # A function with jumps can fall although its derivative is positive wherever it exists.
+    jumps = any(not isinstance(part, sp.exp | sp.log) for part in expr.atoms(Application))
+    if roots or jumps or sp.count_ops(expr) > CALCULUS_LIMIT:
         return False
     if sp.factor(sp.together(sp.expand(expr))).is_nonnegative:
         return True
