@@ -158,9 +158,9 @@ class Bound:
         return self.theorem.statement()
 
     def _check_model(self, model: Any) -> None:  # noqa: ANN401
-        wanted = set(getattr(self.contract, "__protocol_attrs__", ())) or {
-            name for name in self.contract.__annotations__
-        }
+        # Attributes are annotations of the protocol, methods are members of it.
+        members = {name for name in vars(self.contract) if not name.startswith("_")}
+        wanted = members | set(self.contract.__annotations__)
         missing = sorted(name for name in wanted if not hasattr(model, name))
         if missing:
             raise TypeError(
@@ -170,9 +170,9 @@ class Bound:
 
     def _constants(
         self,
-        model: Any,
+        model: Any,  # noqa: ANN401
         data: Tensor,
-        given: Mapping[str, float | Estimate],  # noqa: ANN401
+        given: Mapping[str, float | Estimate],
     ) -> dict[sp.Symbol, Estimate]:
         open_names = {c.name: c for c in self.constants if c.known is None}
         unknown = sorted(set(given) - set(open_names))
@@ -242,7 +242,8 @@ class Breakdown:
 
         Returns:
             Columns term, title, value, stderr, n, method, side, contribution,
-            contribution_stderr, grade. An addend with several letters is listed under the first.
+            contribution_stderr, grade. An addend with several letters is listed under the first,
+            one without letters in a row of its own.
         """
         import pandas as pd
 
@@ -255,20 +256,12 @@ class Breakdown:
             share = self._share(sp.Add(*mine))
             if isinstance(part, Constant) and part.known is not None and not mine:
                 continue
-            rows.append(
-                {
-                    "term": str(part.symbol),
-                    "title": part.title,
-                    "value": estimate.value,
-                    "stderr": estimate.stderr,
-                    "n": estimate.n,
-                    "method": estimate.method,
-                    "side": estimate.side,
-                    "contribution": share.value,
-                    "contribution_stderr": share.stderr,
-                    "grade": getattr(part, "grade", "given"),
-                }
-            )
+            grade = getattr(part, "grade", "given")
+            rows.append(_row(str(part.symbol), part.title, estimate, share, grade=grade))
+        if left:
+            number = float(sp.Add(*left))
+            known = exact(number, method="the theorem")
+            rows.append(_row("1", "number in the theorem", known, known, grade="defined"))
         return pd.DataFrame(rows)
 
     def plot(self, *, truth: float | None = None, ax: "Axes | None" = None) -> "Axes":
@@ -312,7 +305,25 @@ class Breakdown:
 
     def values_text(self, letter: str) -> str:
         """The estimate of a letter as text."""
-        return str(next(v for symbol, v in self.values.items() if str(symbol) == letter))
+        texts = {str(symbol): str(estimate) for symbol, estimate in self.values.items()}
+        return texts.get(letter, letter)
+
+
+def _row(
+    term: str, title: str, estimate: Estimate, share: Estimate, *, grade: str
+) -> dict[str, Any]:
+    return {
+        "term": term,
+        "title": title,
+        "value": estimate.value,
+        "stderr": estimate.stderr,
+        "n": estimate.n,
+        "method": estimate.method,
+        "side": estimate.side,
+        "contribution": share.value,
+        "contribution_stderr": share.stderr,
+        "grade": grade,
+    }
 
 
 def _names(symbols: set[sp.Symbol]) -> list[str]:

@@ -122,7 +122,12 @@ def across(estimates: Sequence[Estimate], *, method: str | None = None) -> Estim
     Returns:
         The mean; its standard error is the spread over repetitions, which contains both the
         estimation error of each and the variation between them.
+
+    Raises:
+        ValueError: If there are fewer than two estimates.
     """
+    if len(estimates) < 2:
+        raise ValueError(f"estimates: got {len(estimates)}, need at least 2 repetitions")
     values = torch.tensor([estimate.value for estimate in estimates], dtype=torch.float64)
     sides = {estimate.side for estimate in estimates} - {"exact"}
     side: Side = "unbiased" if not sides else sides.pop() if len(sides) == 1 else "unknown"
@@ -181,7 +186,8 @@ def combine(
 
     Returns:
         The formula's value. Its side follows from the sides of the parts and the signs of the
-        gradient; a curved formula of unbiased parts is ``consistent``.
+        gradient; a curved formula of unbiased parts is ``consistent``. Its ``n`` is the smallest
+        among the parts that have an error. Where the gradient is infinite the error is unknown.
 
     Raises:
         ValueError: If a symbol of the formula has no value.
@@ -191,15 +197,19 @@ def combine(
     if missing:
         raise ValueError(f"estimates: no value for {missing}")
     point = {symbol: estimate.value for symbol, estimate in estimates.items()} | constants
-    slopes = {symbol: float(sp.diff(expr, symbol).subs(point)) for symbol in estimates}
-    n = max((estimate.n for estimate in estimates.values()), default=0)
+    uncertain = {symbol: part for symbol, part in estimates.items() if _errs(part)}
+    slopes = {symbol: _slope(expr, symbol, point) for symbol in uncertain}
+    counts = [part.n for symbol, part in uncertain.items() if slopes[symbol] and part.stderr]
+    n = min(counts, default=max((part.n for part in estimates.values()), default=0))
     shared: dict[int, Tensor] = {}
     variance = 0.0
-    for symbol, estimate in estimates.items():
+    for symbol, estimate in uncertain.items():
+        if estimate.stderr == 0 or slopes[symbol] == 0:
+            continue
         if estimate.influence is not None:
             part = slopes[symbol] * estimate.influence
             shared[len(part)] = shared[len(part)] + part if len(part) in shared else part
-        elif slopes[symbol] != 0.0:
+        else:
             variance += (slopes[symbol] * estimate.stderr) ** 2
     variance += sum(float(part.var()) / len(part) for part in shared.values())
     return Estimate(
@@ -207,22 +217,39 @@ def combine(
         math.sqrt(variance) if variance == variance else math.nan,
         n,
         method,
-        _side(expr, estimates, slopes),
+        _side(expr, uncertain, slopes, point),
         influence=next(iter(shared.values())) if len(shared) == 1 else None,
     )
 
 
+def _errs(estimate: Estimate) -> bool:
+    return estimate.side != "exact" or estimate.stderr != 0
+
+
+def _slope(expr: sp.Expr, symbol: sp.Symbol, point: Mapping[sp.Symbol, float]) -> float:
+    slope = sp.diff(expr, symbol).subs(point)
+    # A root at 0 has no first-order error: unknown, not infinite.
+    return float(slope) if slope.is_finite else math.nan
+
+
 def _side(
-    expr: sp.Expr, estimates: Mapping[sp.Symbol, Estimate], slopes: Mapping[sp.Symbol, float]
+    expr: sp.Expr,
+    uncertain: Mapping[sp.Symbol, Estimate],
+    slopes: Mapping[sp.Symbol, float],
+    point: Mapping[sp.Symbol, float],
 ) -> Side:
     flip = {"lower": "upper", "upper": "lower"}
+    expr = expr.subs({symbol: value for symbol, value in point.items() if symbol not in uncertain})
     sides = set()
-    for symbol, estimate in estimates.items():
-        if estimate.side == "exact" or slopes[symbol] == 0:
+    for symbol, estimate in uncertain.items():
+        slope = sp.diff(expr, symbol)
+        if slope == 0 or estimate.side == "exact":
             continue
         side = estimate.side
+        if side in flip and not abs(slopes[symbol]) > 0:
+            side = "unknown"
         sides.add(flip.get(side, side) if slopes[symbol] < 0 else side)
-        if side == "unbiased" and sp.diff(expr, symbol, 2) != 0:
+        if side == "unbiased" and slope.free_symbols & set(uncertain):
             sides.add("consistent")
     if not sides:
         return "exact"
