@@ -55,8 +55,8 @@ def wrong_score(noisy, time):
     return torch.sin(2 * noisy.flip(-1)) - noisy * (1 + time)
 
 
-def information_lost(data, t_min, horizon, *, draws=256):
-    """Mean and Monte Carlo error of the information lost between two times."""
+def information_lost_by_datum(data, t_min, horizon, *, draws=256):
+    """Each datum's part of the information lost between two times, and the mean's error."""
     parts = []
     for seed, time in enumerate((t_min, horizon)):
         signal_scale, noise_scale = (float(scale) for scale in PROCESS.moments(time))
@@ -65,8 +65,14 @@ def information_lost(data, t_min, horizon, *, draws=256):
                 data * signal_scale / noise_scale, draws=draws, generator=seeded(seed)
             )
         )
-    value = float((parts[0].kl - parts[1].kl).mean())
-    return value, math.sqrt(parts[0].mean_noise + parts[1].mean_noise)
+    error = math.sqrt(parts[0].mean_noise + parts[1].mean_noise)
+    return parts[0].kl - parts[1].kl, error
+
+
+def information_lost(data, t_min, horizon, **options):
+    """Mean and Monte Carlo error of the information lost between two times."""
+    lost, error = information_lost_by_datum(data, t_min, horizon, **options)
+    return float(lost.mean()), error
 
 
 @given(
@@ -178,6 +184,17 @@ def test_error_covers_data_and_draws(estimator, draws):
     inside = [low <= centre <= high for low, high in (e.interval() for e in estimates)]
     assert 0.90 <= sum(inside) / len(inside) <= 0.99
     assert 0.8 <= float(errors.square().mean().sqrt() / values.std()) <= 1.25
+
+
+def test_influences_of_explicit_are_loss_less_information_lost():
+    data = normal(40, 2) * torch.tensor([2.0, 0.5])
+    model = Model(wrong_score, t_min=0.1)
+    estimate = score_matching.explicit(model, data, draws=2000, generator=seeded())
+    losses = score_matching.denoising_losses(model, data, draws=4000, generator=seeded(1))
+    lost = information_lost_by_datum(data, 0.1, 1.0, draws=4000)[0]
+    effects = losses - lost
+    centred = effects - effects.mean()
+    assert float((estimate.influence - centred).std()) < 0.1 * float(centred.std())
 
 
 def test_left_scale_in_the_solvable_case():
