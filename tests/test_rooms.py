@@ -35,6 +35,7 @@ checkpoint:
 training:     optim ensemble checkpoint protocols
 models:       symbolic sde protocols
 plot:
+interactive:  symbolic
 record:
 conditions:
 parameters:   conditions
@@ -55,6 +56,7 @@ MATHEMATICS = {"torch", "sympy", "numpy", "scipy", "sklearn"}
 BANNED = {
     **dict.fromkeys(MACHINERY, MATHEMATICS),
     "plot": {"torch", "sympy"},
+    "interactive": MATHEMATICS,
     "derivation": {"torch", "numpy", "scipy"},
     "derivations": {"torch", "numpy", "scipy"},
     "estimators": {"sympy"},
