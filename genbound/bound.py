@@ -198,7 +198,9 @@ class Bound:
         side = values[part.symbol].side
         if side in ("exact", "unbiased", "consistent"):
             return
-        slope = sp.diff(self.theorem.expr, part.symbol)
+        # A root has no slope at 0, yet it rises: the sign is asked for where all letters are > 0.
+        inside = {letter: sp.Dummy(positive=True) for letter in values if letter.is_nonnegative}
+        slope = sp.diff(self.theorem.expr, part.symbol).subs(inside)
         rises, falls = slope.is_nonnegative, slope.is_nonpositive
         if not ((rises and side == "upper") or (falls and side == "lower")):
             way = "rises" if rises else "falls" if falls else "neither rises nor falls"
