@@ -92,6 +92,20 @@ def test_far_from_the_origin(shift, variance):
     torch.testing.assert_close(near, far, rtol=1e-8, atol=1e-8)
 
 
+def test_close_pairs_far_from_the_origin():
+    points, centres, log_weights = draw(9, 5, 5, 3)
+    points, shift = centres + 1e-3 * points, 2.0**17
+    near = mixtures.score(points, centres, 1e-4, log_weights)
+    # a shift by a power of two rounds the data, so the rounded data are what is compared
+    points, centres = points + shift, centres + shift
+    exact = mixtures.score(points - shift, centres - shift, 1e-4, log_weights)
+    torch.testing.assert_close(mixtures.score(points, centres, 1e-4, log_weights), exact)
+    torch.testing.assert_close(exact, near, rtol=1e-4, atol=1e-4)
+    distances = mixtures.squared_distances(points, centres)
+    truth = (points[:, None] - centres).square().sum(-1)
+    torch.testing.assert_close(distances, truth, rtol=1e-9, atol=1e-12)
+
+
 def test_single_precision_data_with_a_small_variance():
     points, centres, log_weights = draw(6, 40, 30, 64, dtype=torch.float32)
     points = centres.repeat(2, 1)[:40] + 1e-3 * points

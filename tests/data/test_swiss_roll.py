@@ -49,6 +49,14 @@ def test_density_is_one_in_total_and_has_the_entropy_of_the_draws(generator):
     assert entropy.stderr < 1e-6
 
 
+def test_centres_are_spread_evenly_in_the_radius():
+    mixture = SwissRoll(0.1, 2.0).mixture
+    first, last = (2 * r * math.pi / 5 for r in (1.5, 4.5))
+    mean_square = (mixture.log_weights.exp() * mixture.centres.square().sum(-1)).sum()
+    # the mean of r^2 for r uniform between the ends
+    assert float(mean_square) == pytest.approx((first**2 + first * last + last**2) / 3)
+
+
 def test_noised_law_keeps_its_form(generator):
     process, time = sde.vp(), 0.3
     roll = SwissRoll()
