@@ -25,7 +25,7 @@ __all__ = ["Breakdown"]
 class Breakdown:
     """What a bound said of one model: every term with its error, the total, the verdict."""
 
-    bound: Bound
+    bound: "Bound"
     values: Mapping[sp.Symbol, Estimate]
     trivial: Estimate | None = None
 
