@@ -34,13 +34,23 @@ _SYMBOLS = {"=": "=", "<=": r"\le", ">=": r"\ge"}
 
 @dataclass(frozen=True)
 class Step:
-    """One line: what it claims of the line above, why, and how that was established."""
+    r"""One line: what it claims of the line above, why, and how that was established.
+
+    Attributes:
+        relation: How it relates to the line above (the first line: to the left side).
+        expr: The line.
+        by: Reason, text that may contain ``\(...\)``.
+        grade: How the claim was established.
+        detail: What the check found.
+        cite: Where a granted line is proved.
+    """
 
     relation: Relation
     expr: sp.Expr
     by: str
     grade: Grade
     detail: str = ""
+    cite: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,11 +170,11 @@ class Derivation:
             Refuted: If the witness contradicts the line.
         """
         expr = sp.sympify(expr)
-        detail = cite
+        detail = "cited, not checked"
         if witness is not None:
             verdict = verify(relation, self.expr, expr, domain=dict(self.domain), witness=witness)
-            detail = f"{cite}; {verdict.detail}"
-        return self._append(Step(relation, expr, by, "granted", detail))
+            detail = f"cited; {verdict.detail}"
+        return self._append(Step(relation, expr, by, "granted", detail, cite))
 
     def specialise(
         self,
@@ -207,9 +217,9 @@ class Derivation:
     def latex(self) -> str:
         """The whole chain as an aligned block, reasons and grades on the right."""
         rows = [
-            f"{latex(self.lhs) if k == 0 else ''} &{_SYMBOLS[step.relation]} {latex(step.expr)}"
+            rf"{left} &{_SYMBOLS[step.relation]} {latex(step.expr)}"
             rf" && \text{{{step.by}}}\;[\text{{{step.grade}}}]"
-            for k, step in enumerate(self.steps)
+            for left, step in self._rows()
         ]
         return "\\begin{aligned}" + r" \\ ".join(rows) + "\\end{aligned}"
 
@@ -223,17 +233,23 @@ class Derivation:
     def _repr_html_(self) -> str:
         """A table: formula, reason, grade, one row per step."""
         rows = []
-        for k, step in enumerate(self.steps):
-            left = latex(self.lhs) if k == 0 else ""
+        for left, step in self._rows():
             formula = rf"\(\displaystyle {left} {_SYMBOLS[step.relation]} {latex(step.expr)}\)"
-            badge = f'<span class="grade grade-{step.grade}" title="{escape(step.detail)}">'
-            source = f" ({escape(step.detail)})" if step.grade == "granted" else ""
+            source = f" ({escape(step.cite)})" if step.cite else ""
             rows.append(
                 f'<tr class="step"><td class="formula">{escape(formula, quote=False)}</td>'
-                f'<td class="reason">{escape(step.by)}{source}</td>'
-                f'<td class="grade">{badge}{step.grade}</span></td></tr>'
+                f'<td class="reason">{escape(step.by, quote=False)}{source}</td>'
+                f'<td class="grade"><span class="grade grade-{step.grade}" '
+                f'title="{escape(step.detail)}">{step.grade}</span></td></tr>'
             )
         return f'<div class="derivation"><table>{"".join(rows)}</table></div>'
+
+    def _rows(self) -> list[tuple[str, Step]]:
+        """The lines with what stands left of each; an opening ``x = x`` says nothing."""
+        steps = self.steps
+        if len(steps) > 1 and steps[0].expr == self.lhs:
+            steps = steps[1:]
+        return [(latex(self.lhs) if k == 0 else "", step) for k, step in enumerate(steps)]
 
     def _extend(
         self,

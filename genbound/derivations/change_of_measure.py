@@ -23,15 +23,15 @@ _quadratic = {
 }
 
 transport = (
-    Derivation.of(gap, gap, by="mean under Q minus mean under P", domain={_s2: (0, 1)})
+    Derivation.of(gap, gap, by=r"mean under \(Q\) less mean under \(P\)", domain={_s2: (0, 1)})
     .granted(
         "<=",
         divergence / slope + slope * scale**2 / 2,
         cite="Donsker and Varadhan 1983; Boucheron, Lugosi and Massart 2013, section 4.9",
-        by="variational formula with -lambda f, left-R-sub-Gaussian f",
+        by=r"variational formula with \(-\lambda f\)",
         witness=_quadratic,
     )
-    .specialise({slope: sp.sqrt(2 * divergence) / scale}, by="the best lambda")
+    .specialise({slope: sp.sqrt(2 * divergence) / scale}, by=r"the best \(\lambda\)")
     .equals(scale * sp.sqrt(2 * divergence), by="collecting terms")
 )
 """One-sided transport inequality: E_Q f <= E_P f + R sqrt(2 KL(P||Q)).
@@ -47,7 +47,7 @@ gaussian_quadratic = Derivation.of(
     by="Gaussian integral",
 ).at_most(
     -slope * _a * (1 + _b**2) + slope**2 * 2 * _a**2 * (1 + 2 * _b**2) / 2,
-    by="minus lambda times the mean, plus lambda^2/2 times the variance",
+    by=r"\(-\lambda\) mean \(+\,\lambda^2/2\) variance",
 )
 """A positive quadratic of a normal variable is left-sub-Gaussian with R^2 its variance."""
 
@@ -56,7 +56,7 @@ _second = sp.Symbol(r"{\mathbb{E}[f^{2}]}", positive=True)
 _first = sp.Symbol(r"{\mathbb{E}[f]}", positive=True)
 
 _pointwise = Derivation.of(
-    sp.Symbol(r"e^{-\lambda f}"), sp.exp(-slope * _loss), by="for one value of f >= 0"
+    sp.Symbol(r"e^{-\lambda f}"), sp.exp(-slope * _loss), by=r"for one value \(f \ge 0\)"
 ).at_most(1 - slope * _loss + (slope * _loss) ** 2 / 2, by="Taylor with a sign")
 
 _laplace = sp.Symbol(r"{\mathbb{E}[e^{-\lambda f}]}", positive=True)
@@ -74,7 +74,7 @@ nonnegative_loss = (
     Derivation.of(
         sp.Symbol(r"\log\,\mathbb{E}\,e^{-\lambda f}"), sp.log(_laplace), by="definition"
     )
-    .at_most(_laplace - 1, by="log y <= y - 1")
+    .at_most(_laplace - 1, by=r"\(\log y \le y - 1\)")
     .at_most(-slope * _first + slope**2 * _second / 2, by="the mean", using=[_mean])
 )
 """A non-negative loss is left-sub-Gaussian with R^2 = E f^2: no bounded loss is needed."""

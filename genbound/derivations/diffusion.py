@@ -97,7 +97,7 @@ def _concavity(letter: sp.Symbol, hat: sp.Symbol, distance: sp.Symbol) -> Deriva
         "=",
         hat + distance,
         cite="Cover and Thomas 2006",
-        by="h(P_t) = E h(empirical P_t) + E KL(empirical P_t || P_t)",
+        by=r"\(h(P_t)=\mathbb{E}h(\hat{P}_t)+\mathbb{E}\,\mathrm{KL}(\hat{P}_t\|P_t)\)",
         witness=_one_datum,
     )
 
@@ -111,7 +111,7 @@ compensation = Derivation.of(
     "=",
     distance_end + prior_kl,
     cite="Topsoe 1967, compensation identity",
-    by="the law of the sample mean is P_T",
+    by=r"the mean law of \(\hat{P}_T\) is \(P_T\)",
     witness=_one_datum,
 )
 

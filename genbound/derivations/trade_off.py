@@ -44,7 +44,7 @@ _path_mean = _mean * (sp.exp(-b / 2) - sp.exp(b / 2 - B))
 generator_mean = Derivation.of(
     sp.Symbol("{m_{b}}", real=True),
     _path_mean,
-    by="reverse process from mean 0 at clock B; b counts down",
+    by=r"from mean 0 at clock \(B\); \(b\) counts down",
     domain={_mean: (None, None)},
 )
 """Mean of the reverse process at clock b."""
@@ -53,12 +53,14 @@ generator_equation = Derivation.of(
     sp.Symbol(r"{-\partial_b m_{b}}", real=True), -sp.diff(_path_mean, b), by="differentiate"
 ).equals(
     _path_mean / 2 - (_path_mean - sp.exp(-b / 2) * _mean),
-    by="drift m/2 + s(m): the equation of the mean",
+    by=r"the drift \(m/2 + s(m)\)",
 )
 """The mean solves the reverse equation; the variance stays 1, so G#pi = N(v mu-hat, I)."""
 
 exact = _result(
-    r"\mathrm{KL}", d * Expectation((_mu - _v * _learned) ** 2) / 2, "KL(N(mu,1) || N(v mu-hat,1))"
+    r"\mathrm{KL}",
+    d * Expectation((_mu - _v * _learned) ** 2) / 2,
+    r"\(\mathrm{KL}(N(\mu,1)\,\|\,N(v\hat{\mu},1))\) per coordinate",
 ).equals((M * a**2 + _v**2 * d / n) / 2, by="moments of the sample mean")
 """Expected KL(P || G#pi), nats."""
 
@@ -66,11 +68,11 @@ minimiser = d / (d + n * M)
 """The a = alpha_T^2 at which the exact divergence is least."""
 
 best_clock = Derivation.of(
-    sp.Symbol(r"{B^{\star}}", real=True), -sp.log(minimiser), by="a = e^{-B}"
+    sp.Symbol(r"{B^{\star}}", real=True), -sp.log(minimiser), by=r"\(a = e^{-B}\)"
 ).equals(sp.log(1 + n * M / d), by="collecting terms")
 """Clock of the best horizon."""
 
-exact_minimum = exact.at_least(d * M / (2 * (d + n * M)), by="complete the square in a")
+exact_minimum = exact.at_least(d * M / (2 * (d + n * M)), by=r"complete the square in \(a\)")
 """No horizon does better; equality at :data:`minimiser`."""
 
 james_stein = _result(
@@ -83,19 +85,21 @@ james_stein = _result(
 score_error = _result(
     r"\mathcal{L}_{\mathrm{ESM}}",
     d / 2 * sp.Integral(sp.exp(-b) * Expectation((_learned - _mu) ** 2), (b, 0, -sp.log(a))),
-    "score error alpha_b (mu-hat - mu), integrated over the clock",
+    r"score error \(\alpha_b(\hat{\mu}-\mu)\) over the clock",
 ).equals(_v * d / (2 * n), by="variance of the sample mean")
 """Explicit score-matching loss of the population."""
 
 prior = _result(
-    r"\mathrm{KL}(P_{T}\|\pi)", d * (sp.sqrt(a) * _mu) ** 2 / 2, "KL(N(sqrt(a) mu,1)||N(0,1))"
+    r"\mathrm{KL}(P_{T}\|\pi)",
+    d * (sp.sqrt(a) * _mu) ** 2 / 2,
+    r"\(\mathrm{KL}(N(\sqrt{a}\mu,1)\,\|\,N(0,1))\)",
 )
 """What the wrong starting law costs."""
 
 path = _result(r"\mathcal{B}_{\mathrm{path}}", score_error.expr + prior.expr, "score plus prior")
 """The path bound."""
 
-path_is_bound = exact.at_most(path.expr, by="the difference is a v (M + d/n) / 2")
+path_is_bound = exact.at_most(path.expr, by=r"the difference is \(a v (M + d/n)/2\)")
 """Data processing loses a v (M + d / n) / 2."""
 
 path_slope = _result(
@@ -106,15 +110,15 @@ path_slope = _result(
 rate = _result(
     r"\mathcal{R}_{T}",
     d * Expectation(a * (_mu + _standard) ** 2 + _v - 1 - sp.log(_v)) / 2,
-    "mean of KL(N(sqrt(a) x, v) || N(0, 1))",
-).equals((a * M - d * sp.log(_v)) / 2, by="moments of x")
+    r"mean of \(\mathrm{KL}(N(\sqrt{a}x,v)\,\|\,N(0,1))\)",
+).equals((a * M - d * sp.log(_v)) / 2, by=r"moments of \(x\)")
 """E KL(E_T(X) || pi)."""
 
 information = _result(
     "I_{T}",
     d * channel_information.expr.subs({signal2: a, noise2: _v}),
-    "Gaussian channel, signal a, noise v",
-).equals(-d * sp.log(_v) / 2, by="a + v = 1")
+    r"Gaussian channel, signal \(a\), noise \(v\)",
+).equals(-d * sp.log(_v) / 2, by=r"\(a + v = 1\)")
 """Information I(X; X_T) that the encoder keeps."""
 
 compensation = _result(
@@ -125,27 +129,29 @@ compensation = _result(
 gap = _result(
     r"\Delta",
     _v * d * (Expectation((_mu + _standard - _learned) ** 2) - (1 - 1 / n)) / 2,
-    "loss v |x - mu-hat|^2 / 2 at a fresh minus at a training datum",
+    r"\(v|x-\hat{\mu}|^2/2\) at a fresh less at a training datum",
     n_min=1,
-).equals(_v * d / n, by="variances 1 + 1/n and 1 - 1/n")
+).equals(_v * d / n, by=r"variances \(1 + 1/n\) and \(1 - 1/n\)")
 """Generalization gap of the denoising loss."""
 
 scale2 = _result(
     "R^{2}",
     d * Variance(_v * (1 + 1 / n) * _standard**2 / 2),
-    "variance of the loss under independent mu-hat and x",
+    r"variance of the loss, \(\hat{\mu}\) and \(x\) independent",
 ).equals(d * (_v * (1 + 1 / n)) ** 2 / 2, by="variance of a squared normal")
 """Left-sub-Gaussian constant of the denoising loss, squared."""
 
 sample_information = _result(
     r"{I(\hat{\mu};X_i)}",
     d * channel_information.expr.subs({signal2: 1 / n**2, noise2: (n - 1) / n**2}),
-    "Gaussian channel: X_i / n among the others",
+    r"Gaussian channel: \(X_i/n\) among the others",
     n_min=1,
 ).equals(d * sp.log(n / (n - 1)) / 2, by="collecting logarithms")
 """Information of the learned mean about one datum."""
 
-gap_is_bounded = gap.at_most(sp.sqrt(2 * scale2.expr * sample_information.expr), by="R sqrt(2 I)")
+gap_is_bounded = gap.at_most(
+    sp.sqrt(2 * scale2.expr * sample_information.expr), by=r"\(R\sqrt{2I}\)"
+)
 """The information bound on the gap."""
 
 tight = _result(
@@ -166,7 +172,7 @@ tight_is_bound = path.at_most(tight.expr, by="the gap is bounded")
 generator_information = _result(
     r"{I(\tilde{X};S|Z)}",
     d * channel_information.expr.subs({signal2: _v**2 / n, noise2: _v}),
-    "Gaussian channel: signal v mu-hat, noise v",
+    r"Gaussian channel: signal \(v\hat{\mu}\), noise \(v\)",
 )
 """Information between a generated sample and the training sample."""
 
@@ -193,8 +199,8 @@ energy_zero = _energy(
 """Path energy against zero: it grows with the clock even if nothing was learned."""
 
 information_is_bounded = generator_information.at_most(
-    energy_mean.expr, by="log(1 + x) <= x"
-).at_most(energy_prior.expr, by="M >= 0")
+    energy_mean.expr, by=r"\(\log(1+x)\le x\)"
+).at_most(energy_prior.expr, by=r"\(M\ge 0\)")
 """Truth, mean-score reference, prior reference."""
 
 # The squared reconstruction loss |x - x~|^2 of the encoder-generator bound.
@@ -204,7 +210,7 @@ _correlation2 = (_v / n) ** 2 / (1 + _v**2 / n)
 squared_gap = _result(
     r"\Delta_{\mathrm{sq}}",
     2 * d * _v * Expectation((_mu + _standard - _mu) ** 2) / n,
-    "twice the covariance of x~ = v mu-hat + noise with X_i, per coordinate",
+    r"twice the covariance of \(\tilde{x}\) and \(X_i\)",
     n_min=1,
 ).equals(2 * d * _v / n, by="unit variance")
 """Generator-step gap of the squared loss."""
@@ -213,20 +219,20 @@ _difference = Normal("D", a * _mu, sp.sqrt(_w))
 squared_scale2 = _result(
     r"R_{\mathrm{sq}}^{2}",
     d * Variance(_difference**2),
-    "variance of |x - x~|^2, x - x~ = N(a mu, w) per coordinate",
+    r"variance of \(|x-\tilde{x}|^2\), \(D\sim N(a\mu,w)\)",
 ).equals(2 * d * _w**2 + 4 * _w * a**2 * M, by="fourth moment of a normal")
 """Left-sub-Gaussian constant of the squared loss, squared."""
 
 generated_sample_information = _result(
     r"{I(\tilde{X};X_i)}",
     -d * sp.log(1 - _correlation2) / 2,
-    "Gaussian pair, squared correlation (v/n)^2 / (1 + v^2/n)",
+    r"Gaussian pair, \(\rho^2=(v/n)^2/(1+v^2/n)\)",
     n_min=1,
 ).equals(d * sp.log((1 + _v**2 / n) / (1 + _v**2 * (n - 1) / n**2)) / 2, by="collecting terms")
 """Information of one generated sample about one datum."""
 
 squared_gap_is_bounded = squared_gap.at_most(
-    sp.sqrt(2 * squared_scale2.expr * generated_sample_information.expr), by="R sqrt(2 I)"
+    sp.sqrt(2 * squared_scale2.expr * generated_sample_information.expr), by=r"\(R\sqrt{2I}\)"
 )
 """Encoder-generator bound, generator step: exact gap against its bound."""
 
@@ -237,7 +243,7 @@ offset2 = sp.Symbol(r"\|x-v\hat{\mu}\|^{2}", positive=True)
 paper_base = _result(
     r"{\mathcal{B}_{\mathrm{paper}}-\mathrm{roots}}",
     d / 2 * (sp.log(2 * sp.pi * _v) + 1 - _v / n) - d / 2 * sp.log(2 * sp.pi * sp.E),
-    "training log-loss of the decoder N(sqrt(a) z + v mu-hat, v) minus entropy",
+    r"training log-loss of the decoder less the entropy",
 ).equals(d * sp.log(_v) / 2 - d * _v / (2 * n), by="collecting terms")
 """What is left of the paper's form without its two square-root terms."""
 
