@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genbound.book import BookError, Built, build, chapters, run
-from genbound.chapters import Chapter, read_chapter
-from genbound.parameters import ParameterError, parse, unknown
+from genbound.book import BookError, Built, ParameterError, build, run
+from genbound.book.build import chapters
+from genbound.book.chapters import Chapter, read_chapter
+from genbound.book.parameters import parse, unknown
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 

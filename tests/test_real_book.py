@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from genbound import site
-from genbound.book import chapters
-from genbound.chapters import differing, load_profile
+from genbound.book import site
+from genbound.book.build import chapters
+from genbound.book.chapters import differing, load_profile
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,12 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Generator, Tensor, nn
 
-from genbound.ensemble import stream
 from genbound.models.diffusion import N_FEATURES, Diffusion, denoising_objective, features
 from genbound.models.networks import MLP
 from genbound.protocols import Objective, ScoreModel
 from genbound.sde import LinearSDE, cosine, ou, sub_vp, ve, vp
-from genbound.training import grid, train
+from genbound.training import grid, stream, train
 
 VP = vp()
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from genbound.execute import is_notebook, notebook
-from genbound.parameters import Parameter, ParameterError, check, read, unknown
+from genbound.book.execute import is_notebook, notebook
+from genbound.book.parameters import Parameter, ParameterError, check, read, unknown
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,9 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from genbound.ensemble import stream
 from genbound.models.networks import MLP
-from genbound.optim import Transform, adam, sgd
 from genbound.protocols import Objective
-from genbound.training import Run, grid, progress_bar, train
+from genbound.training import Run, Transform, adam, grid, progress_bar, sgd, stream, train
 
 BATCH = 8
 OPTIMISERS = [adam(weight_decay=0.01), sgd(momentum=0.9)]

@@ -13,8 +13,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from genbound.book import BookError, build, run
-from genbound.parameters import ParameterError
+from genbound.book import BookError, ParameterError, build, run
 
 pytestmark = pytest.mark.xdist_group("book")
 
@@ -118,7 +117,7 @@ def book(original, tmp_path):
 @pytest.fixture
 def unrendered(monkeypatch):
     """Leave the site as it is, for tests of what runs."""
-    monkeypatch.setattr("genbound.site.update", lambda *_, **__: False)
+    monkeypatch.setattr("genbound.book.site.update", lambda *_, **__: False)
 
 
 def test_nothing_changed_runs_and_renders_nothing(book):

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, vmap
 
-from genbound.optim import Params
+from genbound.training.optim import Params
 
 Member = Mapping[str, Any]
 Build = Callable[[Member], nn.Module]

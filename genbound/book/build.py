@@ -18,12 +18,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from genbound import execute, history, site
-from genbound.chapters import Chapter, differing, load_profile, merged, read_chapter
-from genbound.fingerprint import fingerprint, imported
-from genbound.history import Version
+from genbound.book import execute, history, site
+from genbound.book.chapters import Chapter, differing, load_profile, merged, read_chapter
+from genbound.book.fingerprint import fingerprint, imported
+from genbound.book.history import Version
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 STATUS_PAGE = "book/status"
 
 

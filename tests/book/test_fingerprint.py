@@ -2,7 +2,7 @@
 
 import pytest
 
-from genbound.fingerprint import environment, fingerprint, imported
+from genbound.book.fingerprint import environment, fingerprint, imported
 
 
 @pytest.fixture

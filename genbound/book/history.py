@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from genbound.chapters import Chapter
-from genbound.fingerprint import Sources, environment
+from genbound.book.chapters import Chapter
+from genbound.book.fingerprint import Sources, environment
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from torch import Generator, Tensor, nn
 from torch.utils._pytree import tree_map  # the trees of torch.func: what a sample may be
 from tqdm import tqdm
 
-from genbound import checkpoint as checkpoints
-from genbound.ensemble import Build, Member, built, flatten, gradients, stack, stream
-from genbound.optim import Params, Transform, adam
 from genbound.protocols import Objective
+from genbound.training import checkpoint as checkpoints
+from genbound.training.ensemble import Build, Member, built, flatten, gradients, stack, stream
+from genbound.training.optim import Params, Transform, adam
 
 Progress = Callable[[int, int, float], None]
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from genbound.ensemble import built, flatten, gradients, stack, stream
 from genbound.models.networks import MLP
+from genbound.training.ensemble import built, flatten, gradients, stack, stream
 
 
 def build(member: dict) -> nn.Module:

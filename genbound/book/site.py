@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from genbound.execute import is_notebook
-from genbound.fingerprint import digest, environment
+from genbound.book.execute import is_notebook
+from genbound.book.fingerprint import digest, environment
 
 RENDER = (
     "from jupyter_book.cli.main import main; main()",

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genbound.parameters import Parameter, ParameterError, check, parse, read
+from genbound.book.parameters import Parameter, ParameterError, check, parse, read
 
 CELL = """
 n: int = 200  # 10 <= n <= 100_000; training samples

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genbound.checkpoint import checksum, load, save
+from genbound.training.checkpoint import checksum, load, save
 
 IDENTITY = {"members": "[1, 2]", "steps": 10, "capture_every": None}
 STATE = {"step": 3, "params": {"w": torch.arange(4.0)}, "streams": [torch.zeros(2, dtype=int)]}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
-from genbound.optim import Transform, adam, sgd
+from genbound.training.optim import Transform, adam, sgd
 
 STEPS = 25
 RATES = [1e-3, 0.03, 0.2]

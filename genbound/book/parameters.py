@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from genbound.conditions import evaluate, names_of_condition
+from genbound.book.conditions import evaluate, names_of_condition
 
 SCALARS = {"int": int, "float": float, "bool": bool, "str": str, "Path": str}
 

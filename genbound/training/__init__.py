@@ -1,0 +1,13 @@
+"""Training of an ensemble: members that differ in seed, rate or data, in one program.
+
+- `loop`: `train`, from an objective, a builder, data and a `grid` of members to a `Run`;
+- `ensemble`: the members' modules as one, and a random `stream` for each purpose;
+- `optim`: `adam`, `sgd`, with one learning rate per member;
+- `checkpoint`: the file from which a broken run goes on.
+"""
+
+from genbound.training.ensemble import stream
+from genbound.training.loop import Run, grid, progress_bar, train
+from genbound.training.optim import Transform, adam, sgd
+
+__all__ = ["Run", "Transform", "adam", "grid", "progress_bar", "sgd", "stream", "train"]
