@@ -77,7 +77,7 @@ class Breakdown:
             rows.append(_row("1", "number in the theorem", known, known, grade="defined"))
         return pd.DataFrame(rows)
 
-    def plot(self, *, truth: float | None = None, ax: "Axes | None" = None) -> "Axes":
+    def plot(self, *, truth: "float | Estimate | None" = None, ax: "Axes | None" = None) -> "Axes":
         """Stacked contributions with the total's error, and the truth where it is known."""
         from genbound.plot import breakdown
 
