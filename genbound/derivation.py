@@ -195,7 +195,16 @@ class Derivation:
 
         Returns:
             The child.
+
+        Raises:
+            ValueError: If a number lies outside the domain of its symbol.
         """
+        for symbol, (low, high) in self.domain:
+            value = sp.sympify(values.get(symbol, symbol))
+            below = value.is_number and low is not None and value <= low
+            above = value.is_number and high is not None and value >= high
+            if below or above:
+                raise ValueError(f"values: {symbol} = {value}, allowed is ({low}, {high})")
         kept = {symbol: ends for symbol, ends in self.domain if symbol not in values}
         grade = max(("substituted", self.grade), key=GRADES.index)
         detail = f"a case of a result that is {self.grade}"
@@ -290,7 +299,8 @@ def _replace(expr: sp.Expr, result: Derivation, relation: Relation) -> sp.Expr:
     """
     if result.relation == "=":
         return expr.subs(result.lhs, result.expr)
-    letter = sp.Dummy(positive=True)
+    # Where the letter may be 0, continuity carries over what holds for positive values.
+    letter = sp.Dummy(positive=True) if result.lhs.is_nonnegative else sp.Dummy(real=True)
     slope = sp.diff(expr.subs(result.lhs, letter), letter)
     grows, falls = is_nonnegative(slope), is_nonnegative(-slope)
     needed = "<=" if grows else ">=" if falls else None

@@ -195,3 +195,18 @@ def test_page():
     assert r"[\text{granted}]" in chain.latex()
     assert chain.statement() == r"f \le x^{2} + 2 x + 3"
     assert chain._repr_latex_() == r"$$f \le x^{2} + 2 x + 3$$"
+
+
+def test_an_inequality_is_used_only_where_its_letter_cannot_turn_the_sign() -> None:
+    letter, x = sp.Symbol("g", real=True), sp.Symbol("x", positive=True)
+    upper = Derivation.of(letter, letter).granted("<=", x, cite="a book", by="upper")
+    with pytest.raises(ValueError, match="using"):
+        Derivation.of(sp.Symbol("f"), letter**2).at_most(x**2, by="g", using=[upper])
+
+
+def test_a_case_outside_the_domain_is_refused() -> None:
+    a = sp.Symbol("a", positive=True)
+    share = Derivation.of(sp.Symbol("f"), 1 - a, domain={a: (0, 1)})
+    assert share.specialise({a: sp.Rational(1, 2)}, by="half").expr == sp.Rational(1, 2)
+    with pytest.raises(ValueError, match="a = 2, allowed is"):
+        share.specialise({a: 2}, by="too much")

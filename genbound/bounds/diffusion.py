@@ -23,9 +23,7 @@ __all__ = ["diffusion_kl", "diffusion_kl_released", "diffusion_kl_tight", "diffu
 
 _EXPECTATION = Assumption("in expectation over the sample: one sample gives an estimate of it")
 _TAIL = Assumption("the denoising loss is left-R-sub-Gaussian for independent weights and datum")
-_CONTINUOUS = Assumption(
-    "the reverse process runs in continuous time; the bound ignores its step"
-)
+_CONTINUOUS = Assumption("the reverse process runs in continuous time; the bound ignores its step")
 
 _N = Constant(proof.n, "n", "training samples", known=lambda _, data: len(data))
 _D = Constant(proof.d, "d", "data dimension", known=lambda _, data: data.shape[-1])

@@ -93,7 +93,8 @@ def to_javascript(args: Sequence[sp.Symbol], expr: sp.Expr) -> str:
         Source such as ``"(n, d) => n*Math.exp(-d)"``.
 
     Raises:
-        ValueError: If ``expr`` has a symbol that ``args`` lacks, or a name is no identifier.
+        ValueError: If ``expr`` has a symbol that ``args`` lacks, a name is no identifier, or
+            JavaScript has no single expression for it.
     """
     unknown = sorted(map(str, expr.free_symbols - set(args)))
     if unknown:
@@ -102,6 +103,8 @@ def to_javascript(args: Sequence[sp.Symbol], expr: sp.Expr) -> str:
         if not str(symbol).isidentifier():
             raise ValueError(f"args: {symbol} is no JavaScript name; rename it first")
     body = sp.jscode(expr, user_functions={"expm1": "Math.expm1", "log1p": "Math.log1p"})
+    if "\n" in body:
+        raise ValueError(f"expr: {expr} needs more than one JavaScript expression")
     return f"({', '.join(map(str, args))}) => {body}"
 
 
