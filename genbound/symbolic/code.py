@@ -103,7 +103,7 @@ def to_javascript(args: Sequence[sp.Symbol], expr: sp.Expr) -> str:
         if not str(symbol).isidentifier():
             raise ValueError(f"args: {symbol} is no JavaScript name; rename it first")
     body = sp.jscode(expr, user_functions={"expm1": "Math.expm1", "log1p": "Math.log1p"})
-    if "\n" in body:
+    if ";" in body:
         raise ValueError(f"expr: {expr} needs more than one JavaScript expression")
     return f"({', '.join(map(str, args))}) => {body}"
 
