@@ -75,6 +75,10 @@ class Estimate:
             return f"{self.value:.6g}"
         if not math.isfinite(self.stderr) or not math.isfinite(self.value):
             return f"{self.value:.4g} ± {self.stderr:.2g}"
+        size = math.floor(math.log10(max(abs(self.value), self.stderr)))
+        if size < -4:
+            scaled = Estimate(self.value / 10.0**size, self.stderr / 10.0**size, self.n, "")
+            return f"({scaled})e{size:03d}"
         digits = max(0, 1 - math.floor(math.log10(self.stderr)))
         return f"{self.value:.{digits}f} ± {self.stderr:.{digits}f}"
 

@@ -270,3 +270,17 @@ def test_unknown_errors_stay_unknown():
 def test_a_symbol_without_value_is_named():
     with pytest.raises(ValueError, match=r"estimates: no value for \['c', 'q'\]"):
         combine(p + c * q, {p: plain(1.0)})
+
+
+@pytest.mark.parametrize(
+    ("value", "stderr", "text"),
+    [
+        (0.4213, 0.0031, "0.4213 ± 0.0031"),
+        (130.41, 0.62, "130.41 ± 0.62"),
+        (5.14e-9, 2.4e-10, "(5.14 ± 0.24)e-09"),
+        (-3.2e-6, 4e-5, "(-0.3 ± 4.0)e-05"),
+        (0.25, 0.0, "0.25"),
+    ],
+)
+def test_text_shows_two_digits_of_the_error(value: float, stderr: float, text: str) -> None:
+    assert str(Estimate(value, stderr, 10, "")) == text

@@ -264,7 +264,9 @@ def test_an_ended_build_leaves_no_process_and_the_next_one_finishes(book, end):
     change(book, "book/one.md", "# One", "# One again")
     # A shell that puts a job into the background makes its processes deaf to SIGINT.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += "import sys, pathlib; from genbound.book import build; root = pathlib.Path(sys.argv[1])\n"
+    code += (
+        "import sys, pathlib; from genbound.book import build; root = pathlib.Path(sys.argv[1])\n"
+    )
     code += "build(root, packages=[root / 'tiny'])"
     command = [sys.executable, "-c", code, str(book)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
