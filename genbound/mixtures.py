@@ -94,8 +94,9 @@ def score(
     Raises:
         ValueError: If the shapes don't fit.
     """
+    targets = centres.to(points.device, torch.float64)
     values = [
-        (torch.softmax(logits, -1) @ centres.double() - part) / variances.unsqueeze(-1)
+        (torch.softmax(logits, -1) @ targets - part) / variances.unsqueeze(-1)
         for part, variances, logits in _blocks(points, centres, variance, log_weights, block)
     ]
     return torch.cat(values).reshape(points.shape).to(points.dtype)
@@ -110,6 +111,8 @@ def _blocks(
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Points ``(b, d)``, variances ``(b,)``, joint log weights ``(b, k)``, all in float64."""
     shape, (k, d) = points.shape[:-1], centres.shape
+    # A law keeps its centres where it was made; the work is done where the points are.
+    centres = centres.to(points.device)
     if points.shape[-1] != d:
         raise ValueError(f"points: got dimension {points.shape[-1]}, the centres have {d}")
     if log_weights is None:
@@ -117,13 +120,13 @@ def _blocks(
     if log_weights.shape != (k,):
         raise ValueError(f"log_weights: got shape {tuple(log_weights.shape)}, allowed is ({k},)")
     if isinstance(variance, Tensor):
-        variances = variance.double().broadcast_to(shape).reshape(-1)
+        variances = variance.to(centres.device).double().broadcast_to(shape).reshape(-1)
     else:
         variances = centres.new_full((math.prod(shape),), variance, dtype=torch.float64)
     block = block or max(1, BLOCK_ENTRIES // k)
     flat = points.double().reshape(math.prod(shape), d)
     for part, part_variances in zip(flat.split(block), variances.split(block), strict=True):
         distances = squared_distances(part, centres)
-        logits = log_weights.double() - distances / (2 * part_variances.unsqueeze(-1))
+        logits = log_weights.to(distances) - distances / (2 * part_variances.unsqueeze(-1))
         floor = logits.detach().amax(-1, keepdim=True) - NEGLIGIBLE
         yield part, part_variances, torch.maximum(logits, floor)

@@ -151,3 +151,14 @@ def test_squared_distances():
 def test_refuses_shapes_that_do_not_fit(points, log_weights, message):
     with pytest.raises(ValueError, match=message):
         mixtures.log_density(points, torch.zeros(3, 2), 1.0, log_weights)
+
+
+def test_the_work_is_done_where_the_points_are(
+    device: torch.device, generator: torch.Generator
+) -> None:
+    centres = torch.randn(5, 2, generator=generator, dtype=torch.float64)
+    points = torch.randn(7, 2, generator=generator, dtype=torch.float64)
+    for function in (mixtures.log_density, mixtures.score):
+        there = function(points.to(device), centres, 0.3)
+        assert there.device.type == device.type
+        torch.testing.assert_close(there.cpu(), function(points, centres, 0.3))
