@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor
 
 from genbound.estimate import Estimate, Side
@@ -40,5 +41,7 @@ def from_effects(
     centred = effects - effects.mean()
     spread = float(centred.square().sum()) / (n - 1)
     variance = max(spread - float(noise.mean()), 0.0) / n + mean_noise
-    scale = math.sqrt(variance * n / spread) if spread > 0 else 0.0
+    # Equal effects leave a spread of rounding errors, which must not be blown up to the error's.
+    rounding = (torch.finfo(torch.float64).eps * float(effects.abs().max())) ** 2
+    scale = math.sqrt(variance * n / spread) if spread > rounding else 0.0
     return Estimate(value, math.sqrt(variance), n, method, side, influence=centred * scale)

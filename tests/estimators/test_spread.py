@@ -36,3 +36,11 @@ def test_influences_are_centred_and_spread_as_the_error_says(effects, noise, mea
     if float(effects.std()) > 1e-6:
         spread = float(estimate.influence.std()) / math.sqrt(n)
         assert spread == pytest.approx(estimate.stderr, rel=1e-6, abs=1e-12)
+
+
+def test_rounding_of_equal_effects_is_not_blown_up():
+    # Their mean is off by one unit in the last place, so the centred effects are not quite zero.
+    effects = torch.full((3,), 5.689981770725316, dtype=torch.float64)
+    estimate = from_effects(0.0, effects, noise=torch.zeros(3), mean_noise=1.0, method="any")
+    assert estimate.stderr == 1.0
+    assert float(estimate.influence.abs().max()) == 0.0
