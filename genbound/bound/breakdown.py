@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +30,7 @@ class Breakdown:
     values: Mapping[sp.Symbol, Estimate]
     trivial: Estimate | None = None
 
-    @property
+    @cached_property
     def total(self) -> Estimate:
         """The bound, in nats, with the error that its measured parts leave."""
         if any(math.isinf(estimate.value) for estimate in self.values.values()):
@@ -96,7 +97,7 @@ class Breakdown:
     def _repr_html_(self) -> str:
         cells = "".join(
             f'<tr><td class="term">\\({escape(latex(sp.Symbol(row.term)), quote=False)}\\)</td>'
-            f"<td>{escape(row.title)}</td><td>{self.values_text(row.term)}</td>"
+            f"<td>{escape(row.title)}</td><td>{self._text(row.term)}</td>"
             f"<td>{row.contribution:+.4g}</td><td>{escape(row.side)}</td>"
             f"<td>{escape(row.method)}</td></tr>"
             for row in self.table().itertuples()
@@ -116,7 +117,7 @@ class Breakdown:
             f'<ul class="assumptions">{notes}</ul>'
         )
 
-    def values_text(self, letter: str) -> str:
+    def _text(self, letter: str) -> str:
         """The estimate of a letter as text."""
         texts = {str(symbol): str(estimate) for symbol, estimate in self.values.items()}
         return texts.get(letter, letter)

@@ -11,6 +11,7 @@ import sympy as sp
 from torch import Generator, Tensor
 
 from genbound.bound import Assumption, Bound, Constant, Term
+from genbound.bound.parts import Measure
 from genbound.derivation import Derivation
 from genbound.derivations import diffusion as proof
 from genbound.derivations.change_of_measure import gap, information, scale
@@ -64,7 +65,7 @@ def diffusion_kl(*, draws: int = 64, paths: int = 512, step: float = 0.1) -> Bou
         terms=(
             _explicit(draws),
             _encoder_information(draws),
-            _root_rate(),
+            _ROOT_RATE,
             _path_energy(paths, step),
         ),
         constants=(
@@ -98,7 +99,7 @@ def diffusion_kl_tight(*, draws: int = 64, held_out: Tensor | None = None) -> Bo
     Reference:
         Derived here from the ingredients of Chen et al. 2025: no Jensen step, no root of the rate.
     """
-    terms = (_explicit(draws), _encoder_information(draws), _rate())
+    terms = (_explicit(draws), _encoder_information(draws), _RATE)
     return _with_gap(
         "diffusion_kl_tight",
         (proof.tight, proof.tight_held_out),
@@ -126,7 +127,12 @@ def diffusion_nll(*, draws: int = 64, held_out: Tensor | None = None) -> Bound:
     return _with_gap(
         "diffusion_nll",
         (proof.nll_information, proof.nll_held_out),
-        (_denoising(draws), _rate()),
+        (
+            _over_data(
+                proof.dsm_hat, "denoising score-matching loss", score_matching.denoising, draws
+            ),
+            _RATE,
+        ),
         (_D, _SIGMA2_MIN),
         draws=draws,
         held_out=held_out,
@@ -157,9 +163,17 @@ def diffusion_kl_released(*, draws: int = 64, steps: int = 200) -> Bound:
         name="diffusion_kl_released",
         theorem=theorem,
         terms=(
-            _released_loss(draws),
-            _released_information(draws),
-            _root_rate(),
+            _over_data(
+                proof.esm_hat, "unweighted noise-prediction loss", released.epsilon_loss, draws
+            ),
+            _of_encoder(
+                proof.info_end_hat,
+                "encoder term, scale for variance",
+                released.mixture_term,
+                "horizon",
+                draws,
+            ),
+            _ROOT_RATE,
             _released_energy(steps),
         ),
         constants=(
@@ -204,41 +218,46 @@ def _with_gap(
     )
 
 
+def _over_data(symbol: sp.Symbol, title: str, estimator: Measure, draws: int) -> Term:
+    """A letter that is a mean of the model's losses over the data."""
+
+    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
+        return estimator(model, data, draws=draws, generator=generator)
+
+    return Term(symbol, title, measure)
+
+
+def _of_encoder(symbol: sp.Symbol, title: str, estimator: Measure, when: str, draws: int) -> Term:
+    """A letter of the noised data at one of the model's times, by Monte Carlo."""
+
+    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
+        time = getattr(model, when)
+        return estimator(model.process, data, time, draws=draws, generator=generator)
+
+    return Term(symbol, title, measure)
+
+
+def _closed_form(symbol: sp.Symbol, title: str, estimator: Measure) -> Term:
+    """A letter of the noised data at the horizon that needs no draws."""
+
+    def measure(model: ScoreModel, data: Tensor, **_: object) -> Estimate:
+        return estimator(model.process, data, model.horizon)
+
+    return Term(symbol, title, measure)
+
+
 def _explicit(draws: int) -> Term:
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        return score_matching.explicit(model, data, draws=draws, generator=generator)
-
-    return Term(proof.esm_hat, "explicit score-matching loss", measure)
-
-
-def _denoising(draws: int) -> Term:
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        return score_matching.denoising(model, data, draws=draws, generator=generator)
-
-    return Term(proof.dsm_hat, "denoising score-matching loss", measure)
+    title = "explicit score-matching loss"
+    return _over_data(proof.esm_hat, title, score_matching.explicit, draws)
 
 
 def _encoder_information(draws: int) -> Term:
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        return encoder.encoder_information(
-            model.process, data, model.horizon, draws=draws, generator=generator
-        )
-
-    return Term(proof.info_end_hat, "encoder information", measure)
+    estimator = encoder.encoder_information
+    return _of_encoder(proof.info_end_hat, "encoder information", estimator, "horizon", draws)
 
 
-def _rate() -> Term:
-    def measure(model: ScoreModel, data: Tensor, **_: object) -> Estimate:
-        return encoder.encoder_rate(model.process, data, model.horizon)
-
-    return Term(proof.rate, "rate", measure)
-
-
-def _root_rate() -> Term:
-    def measure(model: ScoreModel, data: Tensor, **_: object) -> Estimate:
-        return encoder.encoder_root_rate(model.process, data, model.horizon)
-
-    return Term(proof.root_rate, "mean root of the rate", measure)
+def _prior_kl(draws: int) -> Term:
+    return _of_encoder(proof.kl, "divergence of the prior", encoder.aggregate_kl, "t_min", draws)
 
 
 def _path_energy(paths: int, step: float) -> Term:
@@ -270,15 +289,6 @@ def _gap(held_out: Tensor, draws: int) -> Term:
     return Term(gap, "gap on held-out data", measure)
 
 
-def _prior_kl(draws: int) -> Term:
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        return encoder.aggregate_kl(
-            model.process, data, model.t_min, draws=draws, generator=generator
-        )
-
-    return Term(proof.kl, "divergence of the prior", measure)
-
-
 def _prior_nll() -> Term:
     def measure(model: ScoreModel, data: Tensor, **_: object) -> Estimate:
         signal_scale, noise_scale = model.process.moments(model.t_min)
@@ -287,22 +297,6 @@ def _prior_nll() -> Term:
         return mean((norm2 + d * math.log(2 * math.pi)) / 2, method="closed form per datum")
 
     return Term(proof.nll, "negative log-likelihood of the prior", measure)
-
-
-def _released_loss(draws: int) -> Term:
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        return released.epsilon_loss(model, data, draws=draws, generator=generator)
-
-    return Term(proof.esm_hat, "unweighted noise-prediction loss", measure)
-
-
-def _released_information(draws: int) -> Term:
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        return released.mixture_term(
-            model.process, data, model.horizon, draws=draws, generator=generator
-        )
-
-    return Term(proof.info_end_hat, "encoder term, scale for variance", measure)
 
 
 def _released_energy(steps: int) -> Term:
@@ -314,3 +308,7 @@ def _released_energy(steps: int) -> Term:
         return combine(clock / 2 * largest**2, {largest: norm}, method=norm.method)
 
     return Term(proof.energy, "largest batch-mean score norm", measure)
+
+
+_RATE = _closed_form(proof.rate, "rate", encoder.encoder_rate)
+_ROOT_RATE = _closed_form(proof.root_rate, "mean root of the rate", encoder.encoder_root_rate)

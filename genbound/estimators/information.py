@@ -88,10 +88,8 @@ def encoder_information(
     Reference:
         Chen et al. 2025, the encoder term of the diffusion bound.
     """
-    signal_scale, noise_scale = _moments(process, time)
-    parts = divergences_to_mixture(
-        data.double() * (signal_scale / noise_scale), draws=draws, generator=generator, block=block
-    )
+    centres = data.double() * _root_snr(process, time)
+    parts = divergences_to_mixture(centres, draws=draws, generator=generator, block=block)
     n = len(data)
     return from_effects(
         min(max(float(parts.kl.mean()), 0.0), math.log(n)),
@@ -164,10 +162,8 @@ def aggregate_kl(
     Raises:
         ValueError: If ``data`` has no two rows or ``draws`` is odd or below 4.
     """
-    signal_scale, noise_scale = _moments(process, time)
-    parts = divergences_to_mixture(
-        data.double() * (signal_scale / noise_scale), draws=draws, generator=generator, block=block
-    )
+    centres = data.double() * _root_snr(process, time)
+    parts = divergences_to_mixture(centres, draws=draws, generator=generator, block=block)
     effects = _rates(process, data, time) - parts.kl
     return from_effects(
         max(float(effects.mean()), 0.0),
@@ -249,6 +245,12 @@ def _moments(process: LinearSDE, time: float | Tensor) -> tuple[float, float]:
     """Signal and noise scale at one time, in double precision."""
     signal_scale, noise_scale = process.moments(torch.as_tensor(time, dtype=torch.float64))
     return float(signal_scale), float(noise_scale)
+
+
+def _root_snr(process: LinearSDE, time: float | Tensor) -> float:
+    """Signal scale in units of the noise scale."""
+    signal_scale, noise_scale = _moments(process, time)
+    return signal_scale / noise_scale
 
 
 def _rates(process: LinearSDE, data: Tensor, time: float | Tensor) -> Tensor:

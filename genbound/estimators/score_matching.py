@@ -164,8 +164,9 @@ def left_scale(
         exact = square.value == 0 and square.stderr == 0
         return Estimate(0.0, 0.0 if exact else math.nan, square.n, method, "consistent")
     root = math.sqrt(square.value)
-    influence = None if square.influence is None else square.influence / (2 * root)
-    return Estimate(root, square.stderr / (2 * root), square.n, method, "consistent", influence)
+    slope = 1 / (2 * root)
+    influence = slope * square.influence
+    return Estimate(root, slope * square.stderr, square.n, method, "consistent", influence)
 
 
 def denoising_losses(

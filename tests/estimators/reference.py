@@ -1,7 +1,8 @@
 """Slow and obvious versions of what the package computes fast, and models with known answers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +10,22 @@ from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from genbound.sampler import reverse_chain, step_mean, time_grid
-from genbound.sde import LinearSDE
+from genbound.sde import LinearSDE, vp
+
+
+@dataclass
+class Model:
+    """Any score."""
+
+    score: Any
+    process: Any = field(default_factory=vp)
+    horizon: float = 1.0
+    t_min: float = 0.02
+
+
+def seeded(seed=0):
+    """A generator of its own."""
+    return torch.Generator().manual_seed(seed)
 
 
 @dataclass

@@ -14,13 +14,10 @@ from tests.estimators.reference import (
     GaussianScore,
     naive_chain_log_density,
     naive_energy_distance,
+    seeded,
 )
 
 PROCESS = vp()
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def normal(*shape, seed=0):

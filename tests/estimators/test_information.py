@@ -12,14 +12,11 @@ from genbound.sde import cosine, ou, sub_vp, ve, vp
 from tests.estimators.reference import (
     naive_encoder_information,
     orthogonal_information,
+    seeded,
     two_point_information,
 )
 
 PROCESS = vp()
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def spread(n, d, *, seed=0, scale=1.0):

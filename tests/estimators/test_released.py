@@ -1,5 +1,4 @@
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import pytest
 import torch
@@ -8,22 +7,11 @@ from genbound.data import Mixture, SwissRoll, points
 from genbound.estimators import information, released, score_matching
 from genbound.sampler import reverse_chain
 from genbound.sde import ou, vp
+from tests.estimators.reference import Model, seeded
 
 PROCESS = vp()
-
-
-@dataclass
-class Model:
-    """Any score."""
-
-    score: Any
-    process: Any = PROCESS
-    horizon: float = 1.0
-    t_min: float = 1e-3
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
+# The released code stops its paths almost at the data.
+early_model = partial(Model, t_min=1e-3)
 
 
 def rolls(*, count=6, n=200):
@@ -74,7 +62,7 @@ def test_mixture_term_is_the_information_at_another_noise():
 
 def test_epsilon_loss_falls_with_the_horizon_and_the_right_loss_rises():
     (data,) = rolls(count=1)
-    model = Model(points(data).path_score(PROCESS))
+    model = early_model(points(data).path_score(PROCESS))
     horizons = (0.2, 0.6, 1.8)
     wrong = [
         released.epsilon_loss(model, data, draws=32, generator=seeded(), horizon=horizon)
@@ -96,7 +84,7 @@ def test_epsilon_loss_falls_with_the_horizon_and_the_right_loss_rises():
 
 def test_epsilon_loss_of_the_zero_score_is_half_the_dimension():
     estimate = released.epsilon_loss(
-        Model(lambda noisy, _: torch.zeros_like(noisy)),
+        early_model(lambda noisy, _: torch.zeros_like(noisy)),
         torch.zeros(500, 6),
         draws=20,
         generator=seeded(),
@@ -112,14 +100,14 @@ def test_score_bound_reads_the_time_index_backwards():
         return -noisy
 
     data = rolls(count=1)[0]
-    released.score_bound(Model(score), data, steps=4, generator=seeded(), horizon=0.8)
+    released.score_bound(early_model(score), data, steps=4, generator=seeded(), horizon=0.8)
     assert times[::2] == pytest.approx([0.001, 0.2, 0.4, 0.6])
     assert times[1::2] == pytest.approx([0.8, 0.6, 0.4, 0.2])
 
 
 def test_score_bound_is_the_largest_batch_mean_norm():
     # A score that only depends on time: the mean norm is that of the largest time.
-    model = Model(lambda noisy, time: time[:, None].expand_as(noisy) * 3)
+    model = early_model(lambda noisy, time: time[:, None].expand_as(noisy) * 3)
     data = rolls(count=1)[0]
     estimate = released.score_bound(model, data, steps=10, generator=seeded())
     assert estimate.value == pytest.approx(0.9 * 3 * 2**0.5)
@@ -131,7 +119,7 @@ def test_score_bound_exceeds_the_norm_along_the_right_path():
     # by the released rule, 3.5 by the right one.
     (data,) = rolls(count=1)
     blurred = Mixture(data, 0.05).path_score(PROCESS)
-    estimate = released.score_bound(Model(blurred), data, steps=200, generator=seeded())
+    estimate = released.score_bound(early_model(blurred), data, steps=200, generator=seeded())
     times = torch.linspace(1, 0.001, 201, dtype=torch.float64)
     start = torch.randn(200, 2, generator=seeded(), dtype=torch.float64)
     chain = reverse_chain(PROCESS, blurred, start, times, generator=seeded(1))

@@ -1,6 +1,4 @@
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import torch
@@ -11,23 +9,9 @@ from scipy import integrate
 from genbound.data import points
 from genbound.estimators import information, score_matching
 from genbound.sde import cosine, ou, sub_vp, ve, vp
-from tests.estimators.reference import GaussianScore
+from tests.estimators.reference import GaussianScore, Model, seeded
 
 PROCESS = vp()
-
-
-@dataclass
-class Model:
-    """Any score."""
-
-    score: Any
-    process: Any = PROCESS
-    horizon: float = 1.0
-    t_min: float = 0.02
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def normal(*shape, seed=0):

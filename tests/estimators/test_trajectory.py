@@ -1,6 +1,4 @@
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import torch
@@ -9,23 +7,9 @@ from hypothesis import strategies as st
 
 from genbound.estimators import trajectory
 from genbound.sde import ou, vp
-from tests.estimators.reference import GaussianScore
+from tests.estimators.reference import GaussianScore, Model, seeded
 
 PROCESS = vp()
-
-
-@dataclass
-class Model:
-    """Any score."""
-
-    score: Any
-    process: Any = PROCESS
-    horizon: float = 1.0
-    t_min: float = 0.02
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def measured_energy(model, **options):
