@@ -179,7 +179,7 @@ def combine(
     """Propagate estimates through a formula by its symbolic gradient.
 
     Estimates with influences of equal length are taken to rest on the same data, so their errors
-    add per datum; all others add as independent. (For independent samples of equal length the
+    add per datum; all else, also what an error exceeds its influences by, adds as independent. (For independent samples of equal length the
     cross terms vanish in the mean, so the rule stays right.)
 
     Args:
@@ -213,6 +213,7 @@ def combine(
         if estimate.influence is not None:
             part = slopes[symbol] * estimate.influence
             shared[len(part)] = shared[len(part)] + part if len(part) in shared else part
+            variance += slopes[symbol] ** 2 * _unexplained(estimate)
         else:
             variance += (slopes[symbol] * estimate.stderr) ** 2
     variance += sum(float(part.var()) / len(part) for part in shared.values())
@@ -228,6 +229,12 @@ def combine(
 
 def _errs(estimate: Estimate) -> bool:
     return estimate.side != "exact" or estimate.stderr != 0
+
+
+def _unexplained(estimate: Estimate) -> float:
+    """The part of an estimate's variance that its influences do not show: noise of its own."""
+    explained = float(estimate.influence.var()) / len(estimate.influence)
+    return max(estimate.stderr**2 - explained, 0.0)
 
 
 def _slope(expr: sp.Expr, symbol: sp.Symbol, point: Mapping[sp.Symbol, float]) -> float:

@@ -284,3 +284,13 @@ def test_a_symbol_without_value_is_named():
 )
 def test_text_shows_two_digits_of_the_error(value: float, stderr: float, text: str) -> None:
     assert str(Estimate(value, stderr, 10, "")) == text
+
+
+def test_combining_keeps_the_noise_that_influences_do_not_show():
+    x, y = sp.symbols("x y")
+    equal = Estimate(1.0, 0.3, 10, "equal effects", influence=torch.zeros(10))
+    spread = mean(torch.arange(10.0), method="data")
+    total = combine(2 * x + y, {x: equal, y: spread})
+    assert total.stderr == pytest.approx(math.hypot(0.6, spread.stderr))
+    # The noise stays when the result is combined once more.
+    assert combine(x, {x: total}).stderr == pytest.approx(total.stderr)

@@ -5,6 +5,7 @@ dimension whose centres span a line or a plane is a one- or two-dimensional prob
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from genbound import mixtures
 from genbound.estimate import Estimate
 
-__all__ = ["LARGEST_RANK", "affordable_order", "coordinates", "entropy", "kl"]
+__all__ = ["LARGEST_RANK", "affordable_order", "coordinates", "entropy", "kl", "standard_nodes"]
 
 LARGEST_RANK = 2
 ORDERS = (12, 128)
@@ -44,6 +45,21 @@ def affordable_order(components: int, rank: int) -> int | None:
         return None
     order = int((BUDGET / components**2) ** (1 / max(rank, 1)))
     return None if order < ORDERS[0] else min(order, ORDERS[1])
+
+
+@functools.cache
+def standard_nodes(order: int, d: int) -> tuple[Tensor, Tensor]:
+    """Nodes ``(q, d)`` and weights ``(q,)`` of N(0, I), ``order`` per axis.
+
+    Those whose weight can't be seen in float64 would only cost time and are left out.
+    """
+    line, line_weights = np.polynomial.hermite_e.hermegauss(order)
+    nodes = np.array(list(itertools.product(line, repeat=d))).reshape(order**d, d)
+    shares = [line_weights / line_weights.sum()] * d
+    weights = functools.reduce(np.multiply.outer, shares, np.ones(())).ravel()
+    kept = weights > 1e-20
+    weights = weights[kept] / weights[kept].sum()
+    return torch.as_tensor(nodes[kept]), torch.as_tensor(weights)
 
 
 def entropy(
@@ -104,24 +120,9 @@ def _nodes(
     places: Tensor, variance: float, log_weights: Tensor, order: int
 ) -> tuple[Tensor, Tensor]:
     """Nodes ``(q, r)`` and weights ``(q,)`` of the expectation under a mixture."""
-    axis, axis_weights = _hermite(order)
-    noise, weights = torch.zeros(1, 0, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-    for _ in range(places.shape[1]):
-        column = axis.repeat(len(noise)).unsqueeze(-1)
-        noise = torch.cat([noise.repeat_interleave(order, 0), column], -1)
-        weights = (weights.unsqueeze(-1) * axis_weights).flatten()
-    # nodes whose weight can't be seen in float64 only cost time
-    kept = weights > 1e-20
-    noise, weights = noise[kept].to(places), weights[kept].to(places)
+    noise, weights = (part.to(places) for part in standard_nodes(order, places.shape[1]))
     nodes = places.unsqueeze(1) + math.sqrt(variance) * noise
     return nodes.flatten(0, 1), (log_weights.exp().unsqueeze(-1) * weights).flatten()
-
-
-@functools.cache
-def _hermite(order: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of the standard normal law on the line."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(order)
-    return torch.as_tensor(nodes), torch.as_tensor(weights / weights.sum())
 
 
 def _two_orders(value: Callable[[int], float], order: int) -> Estimate:

@@ -11,45 +11,21 @@ noised version.
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from genbound.estimate import Estimate, mean
+from genbound.estimators.mixture_divergence import divergences_to_mixture
 from genbound.estimators.spread import from_effects
 from genbound.sde import LinearSDE
 
 __all__ = [
-    "Divergences",
     "aggregate_kl",
-    "divergences_to_mixture",
     "encoder_information",
     "encoder_rate",
     "encoder_root_rate",
 ]
-
-# exp() of a float64 stays normal over this range, with room for the sum over the mixture.
-EXPONENT_RANGE = 600.0
-# Logarithm of a term that adds nothing to a sum of at least 1, even n times.
-NEGLIGIBLE = -60.0
-# Entries of the array that the slow path of _log_sums may hold.
-SUM_ENTRIES = 2**22
-
-
-class Divergences(NamedTuple):
-    """Monte Carlo values of ``KL(N(c_i, v I) || mean_j N(c_j, v I))``, one per component.
-
-    Attributes:
-        kl: Unbiased value of each component, shape ``(n,)``, float64.
-        noise: Monte Carlo variance of each value, shape ``(n,)``.
-        mean_noise: Monte Carlo variance of the mean of all n values. Components of a block share
-            their draws, so this is not the mean of ``noise`` divided by n.
-    """
-
-    kl: Tensor
-    noise: Tensor
-    mean_noise: float
 
 
 def encoder_information(
@@ -73,7 +49,8 @@ def encoder_information(
         process: Noising process.
         data: Sample, shape ``(n, d)``, n >= 2.
         time: Diffusion time, positive.
-        draws: Noise draws per datum, in antithetic pairs; even, at least 4.
+        draws: Noise draws per datum, in antithetic pairs; even, at least 4. In one and two
+            dimensions quadrature takes their place: more accurate, and faster.
         generator: Source of the noise, on the device of ``data``.
         block: Data that share their draws, by default the larger of 16 and ``draws / 4``. Larger
             is faster and noisier; the standard error tells. Memory: ``n (block + draws)`` numbers.
@@ -93,10 +70,10 @@ def encoder_information(
     n = len(data)
     return from_effects(
         min(max(float(parts.kl.mean()), 0.0), math.log(n)),
-        parts.kl,
+        parts.effect,
         noise=parts.noise,
         mean_noise=parts.mean_noise,
-        method=f"KL to the mixture of all {n} noised data, {draws} draws each",
+        method=f"KL to the mixture of all {n} noised data, {parts.method}",
     )
 
 
@@ -151,7 +128,7 @@ def aggregate_kl(
         process: Noising process.
         data: Sample, shape ``(n, d)``, n >= 2.
         time: Diffusion time, positive.
-        draws: Noise draws per datum, in antithetic pairs; even, at least 4.
+        draws: As for :func:`encoder_information`.
         generator: Source of the noise, on the device of ``data``.
         block: Data that share their draws.
 
@@ -164,80 +141,13 @@ def aggregate_kl(
     """
     centres = data.double() * _root_snr(process, time)
     parts = divergences_to_mixture(centres, draws=draws, generator=generator, block=block)
-    effects = _rates(process, data, time) - parts.kl
+    rates = _rates(process, data, time)
     return from_effects(
-        max(float(effects.mean()), 0.0),
-        effects,
+        max(float((rates - parts.kl).mean()), 0.0),
+        rates - parts.effect,
         noise=parts.noise,
         mean_noise=parts.mean_noise,
-        method=f"rate less encoder information, {draws} draws each",
-    )
-
-
-@torch.no_grad()
-def divergences_to_mixture(
-    centres: Tensor, *, draws: int, generator: torch.Generator, block: int | None = None
-) -> Divergences:
-    """Monte Carlo of ``KL(N(c_i, I) || mean_j N(c_j, I))`` for every component i.
-
-    Args:
-        centres: Centres in units of the common standard deviation, shape ``(n, d)``, n >= 2.
-        draws: Draws per component, in antithetic pairs; even, at least 4.
-        generator: Source of the noise, on the device of ``centres``.
-        block: Components that share their draws.
-
-    Returns:
-        Values and their Monte Carlo variances.
-
-    Raises:
-        ValueError: If ``centres`` has no two rows or ``draws`` is odd or below 4.
-    """
-    if centres.ndim != 2 or len(centres) < 2:
-        raise ValueError(f"data: got shape {tuple(centres.shape)}, allowed is (n, d) with n >= 2")
-    if draws < 4 or draws % 2:
-        raise ValueError(f"draws: got {draws}, allowed are even numbers from 4 on")
-    n, d = centres.shape
-    pairs, block = draws // 2, block or max(16, draws // 4)
-    # Double precision throughout: near duplicates far from the origin leave no digits to spare.
-    centres = centres.double() - centres.double().mean(0)
-    halves = centres.square().sum(1) / 2
-    kl, noise, mean_noise = [], [], 0.0
-    for first in range(0, n, block):
-        own = slice(first, min(first + block, n))
-        affinities = (centres[own] @ centres.mT).sub_(halves).sub_(halves[own, None]).clamp_(max=0)
-        # A component lies at distance 0 from itself, whatever rounding says.
-        affinities[:, own].fill_diagonal_(0.0)
-        shifts = torch.randn(
-            pairs, d, generator=generator, dtype=torch.float64, device=centres.device
-        )
-        tilts, reach = shifts @ centres.mT, float(shifts.norm(dim=1).max())
-        tilts = torch.cat([tilts, -tilts])
-        ratios = tilts[:, own].mT - _log_sums(affinities, tilts, own, reach)
-        paired = math.log(n) + ratios.unflatten(1, (2, pairs)).mean(1)
-        kl.append(paired.mean(1))
-        noise.append(paired.var(1) / pairs)
-        mean_noise += float(paired.sum(0).var()) / pairs / n**2
-    return Divergences(torch.cat(kl), torch.cat(noise), mean_noise)
-
-
-def _log_sums(affinities: Tensor, tilts: Tensor, own: slice, reach: float) -> Tensor:
-    """``log sum_j exp(affinities[i, j] + tilts[k, j])``, shape (b, k).
-
-    The rows i are the components ``own``; each sum is at least its term j = i. So if no tilt
-    exceeds those of ``own`` by more than the range of the exponential, whatever underflows is
-    negligible and one product of matrices gives the sums to full precision. Otherwise the sums
-    are taken in log space, over the components that are near one of the rows: at distance r, a
-    term is at most ``exp(reach r - r^2 / 2)`` times the term j = i.
-    """
-    top = tilts.amax(1)
-    if float((top - tilts[:, own].amin(1)).max()) < EXPONENT_RANGE:
-        sums = affinities.exp() @ (tilts - top[:, None]).exp_().mT
-        return sums.log_() + top
-    near = (affinities + reach * (-2 * affinities).sqrt()).amax(0) > NEGLIGIBLE
-    affinities, tilts = affinities[:, near], tilts[:, near]
-    rows = max(1, SUM_ENTRIES // tilts.numel())
-    return torch.cat(
-        [torch.logsumexp(part[:, None, :] + tilts, -1) for part in affinities.split(rows)]
+        method=f"rate less encoder information, {parts.method}",
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbound.estimate import Estimate, mean
-from genbound.estimators.information import divergences_to_mixture
+from genbound.estimators.mixture_divergence import divergences_to_mixture
 from genbound.estimators.spread import from_effects
 from genbound.protocols import ScoreModel
 from genbound.sde import LinearSDE

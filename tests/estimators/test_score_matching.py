@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from genbound.data import points
-from genbound.estimators import information, score_matching
+from genbound.estimators import score_matching
+from genbound.estimators.mixture_divergence import divergences_to_mixture
 from genbound.sde import cosine, ou, sub_vp, ve, vp
 from tests.estimators.reference import GaussianScore, Model, seeded
 
@@ -45,7 +46,7 @@ def information_lost_by_datum(data, t_min, horizon, *, draws=256):
     for seed, time in enumerate((t_min, horizon)):
         signal_scale, noise_scale = (float(scale) for scale in PROCESS.moments(time))
         parts.append(
-            information.divergences_to_mixture(
+            divergences_to_mixture(
                 data * signal_scale / noise_scale, draws=draws, generator=seeded(seed)
             )
         )

@@ -1,0 +1,179 @@
+"""Divergence of the components of an isotropic Gaussian mixture from the whole mixture.
+
+The mean over the components is the information between the index of a component and a point drawn
+from it. Everything is written with products of matrices: nothing of size n x n x d is held.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from genbound.data.quadrature import standard_nodes
+
+__all__ = ["Divergences", "divergences_to_mixture"]
+
+# exp() of a float64 stays normal over this range, with room for the sum over the mixture.
+EXPONENT_RANGE = 600.0
+# Logarithm of a term that adds nothing to a sum of at least 1, even n times.
+NEGLIGIBLE = -60.0
+# Entries of the array that the slow path of _log_sums may hold.
+SUM_ENTRIES = 2**22
+# Largest dimension in which quadrature takes the place of draws, and its nodes per axis. The
+# fewest are enough for many data: on a spiral of 400 points the mean errs by 2e-6 at most.
+QUADRATURE_D = 2
+ORDERS = (16, 96)
+# Evaluations of an exponential, about a tenth of a second.
+BUDGET = 2**24
+
+
+class Divergences(NamedTuple):
+    """Monte Carlo values of ``KL(N(c_i, v I) || mean_j N(c_j, v I))``, one per component.
+
+    Attributes:
+        kl: Value of each component, shape ``(n,)``, float64; unbiased if drawn.
+        effect: Effect of each datum on the mean of all n values, up to a constant, ``(n,)``.
+        noise: Squared numerical error of each effect, shape ``(n,)``: its Monte Carlo variance.
+        mean_noise: The same for the mean of all n values. Components of a block share their
+            draws, so this is not the mean of ``noise`` divided by n.
+        method: How they were obtained.
+    """
+
+    kl: Tensor
+    effect: Tensor
+    noise: Tensor
+    mean_noise: float
+    method: str
+
+
+@torch.no_grad()
+def divergences_to_mixture(
+    centres: Tensor, *, draws: int, generator: torch.Generator, block: int | None = None
+) -> Divergences:
+    """Monte Carlo of ``KL(N(c_i, I) || mean_j N(c_j, I))`` for every component i.
+
+    Args:
+        centres: Centres in units of the common standard deviation, shape ``(n, d)``, n >= 2.
+        draws: Draws per component, in antithetic pairs; even, at least 4.
+        generator: Source of the noise, on the device of ``centres``.
+        block: Components that share their draws.
+
+    Returns:
+        Values and their Monte Carlo variances.
+
+    Raises:
+        ValueError: If ``centres`` has no two rows or ``draws`` is odd or below 4.
+    """
+    if centres.ndim != 2 or len(centres) < 2:
+        raise ValueError(f"data: got shape {tuple(centres.shape)}, allowed is (n, d) with n >= 2")
+    if draws < 4 or draws % 2:
+        raise ValueError(f"draws: got {draws}, allowed are even numbers from 4 on")
+    # Double precision throughout: near duplicates far from the origin leave no digits to spare.
+    centres = centres.double() - centres.double().mean(0)
+    if centres.shape[1] <= QUADRATURE_D:
+        return _by_quadrature(centres)
+    return _by_draws(centres, draws // 2, generator, block or max(16, draws // 4))
+
+
+def _by_draws(centres: Tensor, pairs: int, generator: torch.Generator, block: int) -> Divergences:
+    n, d = centres.shape
+    halves = centres.square().sum(1) / 2
+    kl, effect, noise, mean_noise = [], [], [], 0.0
+    for first in range(0, n, block):
+        own = slice(first, min(first + block, n))
+        shifts = torch.randn(
+            pairs, d, generator=generator, dtype=torch.float64, device=centres.device
+        )
+        tilts, reach = shifts @ centres.mT, float(shifts.norm(dim=1).max())
+        tilts = torch.cat([tilts, -tilts])
+        ratios = _log_ratios(centres, halves, tilts, own, reach)
+        effects = _effects(ratios, n).unflatten(1, (2, pairs)).mean(1)
+        kl.append(ratios.mean(1))
+        effect.append(effects.mean(1))
+        noise.append(effects.var(1) / pairs)
+        mean_noise += float(ratios.sum(0).unflatten(0, (2, pairs)).mean(0).var()) / pairs / n**2
+    parts = (torch.cat(part) for part in (kl, effect, noise))
+    return Divergences(*parts, mean_noise, f"{2 * pairs} draws each")
+
+
+def _by_quadrature(centres: Tensor) -> Divergences:
+    """The error is what the finer of two Gauss-Hermite rules changes."""
+    n, d = centres.shape
+    halves = centres.square().sum(1) / 2
+    order = max(ORDERS[0], min(int((BUDGET / n**2) ** (1 / d)), ORDERS[1]))
+    values = []
+    for nodes, weights in (standard_nodes(each, d) for each in (order, 2 * order // 3)):
+        tilts, reach = nodes.to(centres) @ centres.mT, float(nodes.norm(dim=1).max())
+        weights, rows = weights.to(centres), []
+        for first in range(0, n, len(nodes)):
+            own = slice(first, min(first + len(nodes), n))
+            ratios = _log_ratios(centres, halves, tilts, own, reach)
+            rows.append(torch.stack([ratios @ weights, _effects(ratios, n) @ weights]))
+        values.append(torch.cat(rows, 1))
+    (kl, effect), (kl_change, effect_change) = values[0], values[0] - values[1]
+    method = f"Gauss-Hermite quadrature, {order} nodes per axis"
+    return Divergences(kl, effect, effect_change.square(), float(kl_change.mean()) ** 2, method)
+
+
+def _effects(ratios: Tensor, n: int) -> Tensor:
+    """What a datum adds to n times the mean of all values, with its effect on the others.
+
+    Leaving out datum i divides the mixture at a noised point by 1 - w, with w the probability
+    that i is its origin. Under the mixture w is the density of component i over n times that of
+    all, so the sum over the others of ``E_j log(1 - w)`` is ``E_i (1 - w) log(1 - w) / w``: the
+    jackknife needs no other evaluation. Without it intervals are too short where w is near 1.
+
+    Args:
+        ratios: Log density ratios at noised versions of some data, shape ``(b, k)``.
+        n: Number of components.
+
+    Returns:
+        Effects up to a constant, shape ``(b, k)``.
+    """
+    log_weight = (ratios - math.log(n)).clamp(min=-600, max=0)
+    weight = log_weight.exp()
+    return ratios + torch.special.xlog1py(-torch.expm1(log_weight), -weight) / weight
+
+
+def _log_ratios(
+    centres: Tensor, halves: Tensor, tilts: Tensor, own: slice, reach: float
+) -> Tensor:
+    """Log density of each component ``own`` less that of the mixture, at its noised centre.
+
+    Args:
+        centres: Shape ``(n, d)``.
+        halves: Half their squared norms, ``(n,)``.
+        tilts: Scalar products of the noise with the centres, shape ``(k, n)``.
+        own: The components, b of them.
+        reach: Largest norm of the noise.
+
+    Returns:
+        Shape ``(b, k)``.
+    """
+    affinities = (centres[own] @ centres.mT).sub_(halves).sub_(halves[own, None]).clamp_(max=0)
+    # A component lies at distance 0 from itself, whatever rounding says.
+    affinities[:, own].fill_diagonal_(0.0)
+    log_sums = _log_sums(affinities, tilts, own, reach)
+    return math.log(len(centres)) + tilts[:, own].mT - log_sums
+
+
+def _log_sums(affinities: Tensor, tilts: Tensor, own: slice, reach: float) -> Tensor:
+    """``log sum_j exp(affinities[i, j] + tilts[k, j])``, shape (b, k).
+
+    The rows i are the components ``own``; each sum is at least its term j = i. So if no tilt
+    exceeds those of ``own`` by more than the range of the exponential, whatever underflows is
+    negligible and one product of matrices gives the sums to full precision. Otherwise the sums
+    are taken in log space, over the components that are near one of the rows: at distance r, a
+    term is at most ``exp(reach r - r^2 / 2)`` times the term j = i.
+    """
+    top = tilts.amax(1)
+    if float((top - tilts[:, own].amin(1)).max()) < EXPONENT_RANGE:
+        sums = affinities.exp() @ (tilts - top[:, None]).exp_().mT
+        return sums.log_() + top
+    near = (affinities + reach * (-2 * affinities).sqrt()).amax(0) > NEGLIGIBLE
+    affinities, tilts = affinities[:, near], tilts[:, near]
+    rows = max(1, SUM_ENTRIES // tilts.numel())
+    return torch.cat(
+        [torch.logsumexp(part[:, None, :] + tilts, -1) for part in affinities.split(rows)]
+    )
