@@ -36,6 +36,7 @@ def encoder_information(
     draws: int,
     generator: torch.Generator,
     block: int | None = None,
+    among: int | None = None,
 ) -> Estimate:
     """Information of the encoder about which datum it was given.
 
@@ -54,19 +55,24 @@ def encoder_information(
         generator: Source of the noise, on the device of ``data``.
         block: Data that share their draws, by default the larger of 16 and ``draws / 4``. Larger
             is faster and noisier; the standard error tells. Memory: ``n (block + draws)`` numbers.
+        among: Number of data, chosen at random, over which the mean is taken; all by default.
+            The mixture is over all n in any case. For large n: the cost falls in proportion.
 
     Returns:
         Value in ``[0, log n]`` nats. Its standard error covers both the choice of the sample and
         the draws, so it is the error about the mean of this statistic over samples of size n.
 
     Raises:
-        ValueError: If ``data`` has no two rows or ``draws`` is odd or below 4.
+        ValueError: If ``data`` has no two rows, ``draws`` is odd or below 4 or ``among`` is not
+            in 2..n.
 
     Reference:
         Chen et al. 2025, the encoder term of the diffusion bound.
     """
     centres = data.double() * _root_snr(process, time)
-    parts = divergences_to_mixture(centres, draws=draws, generator=generator, block=block)
+    parts = divergences_to_mixture(
+        centres, draws=draws, generator=generator, block=block, among=among
+    )
     n = len(data)
     return from_effects(
         min(max(float(parts.kl.mean()), 0.0), math.log(n)),

@@ -32,11 +32,11 @@ class Divergences(NamedTuple):
     """Monte Carlo values of ``KL(N(c_i, v I) || mean_j N(c_j, v I))``, one per component.
 
     Attributes:
-        kl: Value of each component, shape ``(n,)``, float64; unbiased if drawn.
-        effect: Effect of each datum on the mean of all n values, up to a constant, ``(n,)``.
-        noise: Squared numerical error of each effect, shape ``(n,)``: its Monte Carlo variance.
-        mean_noise: The same for the mean of all n values. Components of a block share their
-            draws, so this is not the mean of ``noise`` divided by n.
+        kl: Value of each of m components, shape ``(m,)``, float64; unbiased if drawn.
+        effect: Effect of each on the mean of the values, up to a constant, shape ``(m,)``.
+        noise: Squared numerical error of each effect, shape ``(m,)``: its Monte Carlo variance.
+        mean_noise: The same for the mean of the values. Components of a block share their draws,
+            so this is not the mean of ``noise`` divided by m.
         method: How they were obtained.
     """
 
@@ -49,75 +49,104 @@ class Divergences(NamedTuple):
 
 @torch.no_grad()
 def divergences_to_mixture(
-    centres: Tensor, *, draws: int, generator: torch.Generator, block: int | None = None
+    centres: Tensor,
+    *,
+    draws: int,
+    generator: torch.Generator,
+    block: int | None = None,
+    among: int | None = None,
 ) -> Divergences:
-    """Monte Carlo of ``KL(N(c_i, I) || mean_j N(c_j, I))`` for every component i.
+    """Values of ``KL(N(c_i, I) || mean_j N(c_j, I))``.
 
     Args:
         centres: Centres in units of the common standard deviation, shape ``(n, d)``, n >= 2.
-        draws: Draws per component, in antithetic pairs; even, at least 4.
-        generator: Source of the noise, on the device of ``centres``.
+        draws: Draws per component, in antithetic pairs; even, at least 4. Not used in one and two
+            dimensions.
+        generator: Source of all randomness, on the device of ``centres``.
         block: Components that share their draws.
+        among: Number m of components to evaluate, chosen at random; all by default. The mixture
+            is that of all n.
 
     Returns:
-        Values and their Monte Carlo variances.
+        Values and their numerical errors.
 
     Raises:
-        ValueError: If ``centres`` has no two rows or ``draws`` is odd or below 4.
+        ValueError: If ``centres`` has no two rows, ``draws`` is odd or below 4 or ``among`` is
+            not in 2..n.
     """
     if centres.ndim != 2 or len(centres) < 2:
         raise ValueError(f"data: got shape {tuple(centres.shape)}, allowed is (n, d) with n >= 2")
     if draws < 4 or draws % 2:
         raise ValueError(f"draws: got {draws}, allowed are even numbers from 4 on")
+    if among is not None and not 2 <= among <= len(centres):
+        raise ValueError(f"among: got {among}, allowed are 2..{len(centres)} (the number of data)")
     # Double precision throughout: near duplicates far from the origin leave no digits to spare.
     centres = centres.double() - centres.double().mean(0)
+    if among is not None:
+        order = torch.randperm(len(centres), generator=generator, device=centres.device)
+        centres = centres[order]
+    chosen = among or len(centres)
     if centres.shape[1] <= QUADRATURE_D:
-        return _by_quadrature(centres)
-    return _by_draws(centres, draws // 2, generator, block or max(16, draws // 4))
+        return _by_quadrature(centres, chosen)
+    return _by_draws(centres, chosen, draws // 2, generator, block or max(16, draws // 4))
 
 
-def _by_draws(centres: Tensor, pairs: int, generator: torch.Generator, block: int) -> Divergences:
+def _by_draws(
+    centres: Tensor, chosen: int, pairs: int, generator: torch.Generator, block: int
+) -> Divergences:
     n, d = centres.shape
     halves = centres.square().sum(1) / 2
-    kl, effect, noise, mean_noise = [], [], [], 0.0
-    for first in range(0, n, block):
-        own = slice(first, min(first + block, n))
+    kl, echo, noise, mean_noise = [], [], [], 0.0
+    for first in range(0, chosen, block):
+        own = slice(first, min(first + block, chosen))
         shifts = torch.randn(
             pairs, d, generator=generator, dtype=torch.float64, device=centres.device
         )
         tilts, reach = shifts @ centres.mT, float(shifts.norm(dim=1).max())
         tilts = torch.cat([tilts, -tilts])
         ratios = _log_ratios(centres, halves, tilts, own, reach)
-        effects = _effects(ratios, n).unflatten(1, (2, pairs)).mean(1)
+        echoes = _echo(ratios, n)
+        effects = (ratios + chosen / n * echoes).unflatten(1, (2, pairs)).mean(1)
         kl.append(ratios.mean(1))
-        effect.append(effects.mean(1))
+        echo.append(echoes.mean(1))
         noise.append(effects.var(1) / pairs)
-        mean_noise += float(ratios.sum(0).unflatten(0, (2, pairs)).mean(0).var()) / pairs / n**2
-    parts = (torch.cat(part) for part in (kl, effect, noise))
-    return Divergences(*parts, mean_noise, f"{2 * pairs} draws each")
+        sums = ratios.sum(0).unflatten(0, (2, pairs)).mean(0)
+        mean_noise += float(sums.var()) / pairs / chosen**2
+    parts = (torch.cat(part) for part in (kl, echo, noise))
+    return _gathered(*parts, mean_noise, n, f"{2 * pairs} draws each")
 
 
-def _by_quadrature(centres: Tensor) -> Divergences:
+def _by_quadrature(centres: Tensor, chosen: int) -> Divergences:
     """The error is what the finer of two Gauss-Hermite rules changes."""
     n, d = centres.shape
     halves = centres.square().sum(1) / 2
-    order = max(ORDERS[0], min(int((BUDGET / n**2) ** (1 / d)), ORDERS[1]))
+    order = max(ORDERS[0], min(int((BUDGET / n / chosen) ** (1 / d)), ORDERS[1]))
     values = []
     for nodes, weights in (standard_nodes(each, d) for each in (order, 2 * order // 3)):
         tilts, reach = nodes.to(centres) @ centres.mT, float(nodes.norm(dim=1).max())
         weights, rows = weights.to(centres), []
-        for first in range(0, n, len(nodes)):
-            own = slice(first, min(first + len(nodes), n))
+        for first in range(0, chosen, len(nodes)):
+            own = slice(first, min(first + len(nodes), chosen))
             ratios = _log_ratios(centres, halves, tilts, own, reach)
-            rows.append(torch.stack([ratios @ weights, _effects(ratios, n) @ weights]))
+            rows.append(torch.stack([ratios @ weights, _echo(ratios, n) @ weights]))
         values.append(torch.cat(rows, 1))
-    (kl, effect), (kl_change, effect_change) = values[0], values[0] - values[1]
+    (kl, echo), (kl_change, echo_change) = values[0], values[0] - values[1]
+    noise = (kl_change + chosen / n * echo_change).square()
     method = f"Gauss-Hermite quadrature, {order} nodes per axis"
-    return Divergences(kl, effect, effect_change.square(), float(kl_change.mean()) ** 2, method)
+    return _gathered(kl, echo, noise, float(kl_change.mean()) ** 2, n, method)
 
 
-def _effects(ratios: Tensor, n: int) -> Tensor:
-    """What a datum adds to n times the mean of all values, with its effect on the others.
+def _gathered(
+    kl: Tensor, echo: Tensor, noise: Tensor, mean_noise: float, n: int, method: str
+) -> Divergences:
+    """Effects from values and echoes; data that were not chosen have an echo alone."""
+    share = len(kl) / n
+    unseen = float(echo.var()) * (1 - share) / n
+    return Divergences(kl, kl + share * echo, noise, mean_noise + unseen, method)
+
+
+def _echo(ratios: Tensor, n: int) -> Tensor:
+    """What a datum does to the values of the others, summed over them.
 
     Leaving out datum i divides the mixture at a noised point by 1 - w, with w the probability
     that i is its origin. Under the mixture w is the density of component i over n times that of
@@ -129,11 +158,11 @@ def _effects(ratios: Tensor, n: int) -> Tensor:
         n: Number of components.
 
     Returns:
-        Effects up to a constant, shape ``(b, k)``.
+        Values up to a constant, shape ``(b, k)``.
     """
     log_weight = (ratios - math.log(n)).clamp(min=-600, max=0)
     weight = log_weight.exp()
-    return ratios + torch.special.xlog1py(-torch.expm1(log_weight), -weight) / weight
+    return torch.special.xlog1py(-torch.expm1(log_weight), -weight) / weight
 
 
 def _log_ratios(

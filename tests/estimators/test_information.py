@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from genbound import mixtures
+from genbound.estimate import across
 from genbound.estimators import information, mixture_divergence
 from genbound.estimators.mixture_divergence import divergences_to_mixture
 from genbound.sde import cosine, ou, sub_vp, ve, vp
@@ -22,6 +23,10 @@ PROCESS = vp()
 
 def spread(n, d, *, seed=0, scale=1.0):
     return scale * torch.randn(n, d, generator=seeded(seed), dtype=torch.float64)
+
+
+def spread_by(generator, n, d):
+    return torch.randn(n, d, generator=generator, dtype=torch.float64)
 
 
 def near(estimate, truth, *, extra=0.0):
@@ -287,6 +292,39 @@ def test_the_same_seed_gives_the_same_number():
         for _ in range(2)
     )
     assert first == second
+
+
+@pytest.mark.parametrize("d", [2, 5])
+@pytest.mark.parametrize("time", [0.1, 0.4])
+def test_a_part_of_the_data_stands_for_all(time, d):
+    generator, parts = seeded(11), []
+    for _ in range(150):
+        data = spread_by(generator, 120, d)
+        parts.append(
+            information.encoder_information(
+                PROCESS, data, time, draws=16, generator=generator, among=40
+            )
+        )
+    whole = [
+        information.encoder_information(
+            PROCESS, spread_by(generator, 120, d), time, draws=16, generator=generator
+        )
+        for _ in range(150)
+    ]
+    values, errors = (
+        torch.tensor([getattr(part, name) for part in parts]) for name in ("value", "stderr")
+    )
+    truth, error = across(whole).value, math.hypot(across(whole).stderr, across(parts).stderr)
+    assert abs(float(values.mean()) - truth) <= 4 * error
+    assert 0.75 <= float(errors.square().mean().sqrt() / values.std()) <= 1.35
+
+
+@pytest.mark.parametrize("among", [0, 1, 6])
+def test_refuses_a_part_that_is_none(among):
+    with pytest.raises(ValueError, match="among: got"):
+        information.encoder_information(
+            PROCESS, spread(5, 2), 0.3, draws=4, generator=seeded(), among=among
+        )
 
 
 @pytest.mark.parametrize("draws", [0, 2, 5, -4])
