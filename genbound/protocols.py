@@ -70,6 +70,37 @@ class Decoder(Protocol):
         ...
 
 
+@runtime_checkable
+class EncoderGenerator(Protocol):
+    """An encoder and a generator that can be sampled, with or without a density.
+
+    The prior of the latents is pi = N(0, I_k).
+    """
+
+    def encode(self, data: Tensor) -> Distribution:
+        """The laws E(x).
+
+        Args:
+            data: Points x, (..., d).
+
+        Returns:
+            A batch of distributions: batch shape (...,), event shape (k,).
+        """
+        ...
+
+    def generate(self, latent: Tensor, *, generator: Generator) -> Tensor:
+        """One draw of G(z) for each latent, independent given the latents.
+
+        Args:
+            latent: Latents z, (..., k).
+            generator: Source of the draws, on the device of `latent`.
+
+        Returns:
+            Data, (..., d).
+        """
+        ...
+
+
 class Objective(NamedTuple):
     """What to minimise: all the randomness of one step, and a pure function of it.
 

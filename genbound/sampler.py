@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Independent, Normal
 
+from genbound.protocols import ScoreModel
 from genbound.sde import LinearSDE
 
-__all__ = ["Step", "reverse_chain", "sample", "step_mean", "time_grid"]
+__all__ = ["RoundTrip", "Step", "reverse_chain", "sample", "step_mean", "time_grid"]
 
 Score = Callable[[Tensor, Tensor], Tensor]
 
@@ -156,7 +159,55 @@ def sample(
     """
     start = torch.randn(n, d, generator=generator, dtype=dtype, device=device)
     times = time_grid(process, horizon, t_min, step=step).to(device)
-    chain = reverse_chain(process, score, start, times, generator=generator)
+    return _end(reverse_chain(process, score, start, times, generator=generator))
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """A score model as an encoder and a generator: noise up to the horizon, and the way back.
+
+    Attributes:
+        model: The score model; its process is one whose prior is N(0, I).
+        step: Largest spacing of the reverse chain in the log signal-to-noise ratio (nats).
+    """
+
+    model: ScoreModel
+    step: float
+
+    def encode(self, data: Tensor) -> Independent:
+        """The laws ``E_T(x) = N(alpha_T x, sigma_T^2 I)``.
+
+        Args:
+            data: Points x, shape ``(..., d)``.
+
+        Returns:
+            Batch shape ``(...,)``, event shape ``(d,)``.
+        """
+        signal, noise = (m.to(data) for m in self.model.process.moments(self.model.horizon))
+        return Independent(Normal(signal * data, noise.expand_as(data)), 1)
+
+    @torch.no_grad()
+    def generate(self, latent: Tensor, *, generator: torch.Generator) -> Tensor:
+        """One run of the reverse chain from each latent, down to ``t_min``.
+
+        Args:
+            latent: States at the horizon, shape ``(..., d)``.
+            generator: Source of all noise, on the device of the latents.
+
+        Returns:
+            Shape ``(..., d)``.
+        """
+        model = self.model
+        times = time_grid(model.process, model.horizon, model.t_min, step=self.step)
+        start = latent.reshape(-1, latent.shape[-1])
+        chain = reverse_chain(
+            model.process, model.score, start, times.to(latent.device), generator=generator
+        )
+        return _end(chain).reshape(latent.shape)
+
+
+def _end(chain: Generator[Step, None, Tensor]) -> Tensor:
+    """Run a chain; the states after its last step."""
     while True:
         try:
             next(chain)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from genbound.protocols import Decoder, Encoder, Objective, ScoreModel
+from genbound.protocols import Decoder, Encoder, EncoderGenerator, Objective, ScoreModel
 
 
 @dataclass
@@ -53,3 +53,14 @@ def test_encoders_and_decoders_are_told_by_their_verbs() -> None:
 
 def test_an_objective_is_a_draw_and_a_loss() -> None:
     assert Objective._fields == ("draw", "loss")
+
+
+@pytest.mark.parametrize("missing", ["encode", "generate", None])
+def test_an_encoder_generator_needs_no_density(missing: str | None) -> None:
+    names = {
+        "encode": lambda _, points: isotropic(points),
+        "generate": lambda _, latent, *, generator: latent,
+    }
+    model = type("Model", (), {name: call for name, call in names.items() if name != missing})()
+    assert isinstance(model, EncoderGenerator) == (missing is None)
+    assert not isinstance(model, Decoder)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from genbound import sampler, sde
 from genbound.data import Gaussian, two_point
+from genbound.models.solvable import MeanLearner
+from genbound.protocols import EncoderGenerator
 
 HORIZON, T_MIN = 0.4, 1e-4
 MEAN, VARIANCE = 1.3, 0.4
@@ -184,3 +186,23 @@ def test_refuses_times_that_do_not_decrease(generator):
     )
     with pytest.raises(ValueError, match="decrease"):
         next(chain)
+
+
+def test_the_round_trip_encodes_by_noising_and_generates_by_the_chain():
+    process = sde.vp()
+    mean = torch.tensor([1.3, -0.4], dtype=torch.float64)
+    model = sampler.RoundTrip(MeanLearner(mean, process, HORIZON, T_MIN), 0.05)
+    assert isinstance(model, EncoderGenerator)
+    signal, noise = process.moments(torch.tensor(HORIZON, dtype=torch.float64))
+    data = torch.tensor([[[0.5, 2.0]], [[-1.0, 0.0]]], dtype=torch.float64)
+    law = model.encode(data)
+    assert law.batch_shape == (2, 1) and law.event_shape == (2,)
+    assert torch.allclose(law.mean, signal * data)
+    assert torch.allclose(law.stddev, noise.expand(2, 1, 2))
+    latent = torch.tensor([0.7, -1.1], dtype=torch.float64).expand(300, 100, 2)
+    generator = torch.Generator().manual_seed(0)
+    made = model.generate(latent, generator=generator).reshape(-1, 2)
+    # At t_min = 0 the chain from z ends at alpha z + (1 - alpha^2) mean, variance 1 - alpha^2.
+    centre = signal * latent[0, 0] + noise**2 * mean
+    assert torch.allclose(made.mean(0), centre, atol=0.02)
+    assert torch.allclose(made.var(0), (noise**2).expand(2), atol=0.03)
