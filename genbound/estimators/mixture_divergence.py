@@ -121,16 +121,17 @@ def _by_quadrature(centres: Tensor, chosen: int) -> Divergences:
     n, d = centres.shape
     halves = centres.square().sum(1) / 2
     order = max(ORDERS[0], min(int((BUDGET / n / chosen) ** (1 / d)), ORDERS[1]))
-    values = []
-    for nodes, weights in (standard_nodes(each, d) for each in (order, 2 * order // 3)):
-        tilts, reach = nodes.to(centres) @ centres.mT, float(nodes.norm(dim=1).max())
-        weights, rows = weights.to(centres), []
-        for first in range(0, chosen, len(nodes)):
-            own = slice(first, min(first + len(nodes), chosen))
-            ratios = _log_ratios(centres, halves, tilts, own, reach)
-            rows.append(torch.stack([ratios @ weights, _echo(ratios, n) @ weights]))
-        values.append(torch.cat(rows, 1))
-    (kl, echo), (kl_change, echo_change) = values[0], values[0] - values[1]
+    rules = [standard_nodes(each, d) for each in (order, 2 * order // 3)]
+    nodes = torch.cat([nodes for nodes, _ in rules]).to(centres)
+    weights = torch.block_diag(*(weights[None] for _, weights in rules)).mT.to(centres)
+    tilts, reach = nodes @ centres.mT, float(nodes.norm(dim=1).max())
+    rows = []
+    for first in range(0, chosen, len(nodes)):
+        own = slice(first, min(first + len(nodes), chosen))
+        ratios = _log_ratios(centres, halves, tilts, own, reach)
+        rows.append(torch.stack([ratios @ weights, _echo(ratios, n) @ weights]))
+    (kl, coarse_kl), (echo, coarse_echo) = torch.cat(rows, 1).movedim(-1, 1)
+    kl_change, echo_change = kl - coarse_kl, echo - coarse_echo
     noise = (kl_change + chosen / n * echo_change).square()
     method = f"Gauss-Hermite quadrature, {order} nodes per axis"
     return _gathered(kl, echo, noise, float(kl_change.mean()) ** 2, n, method)
@@ -190,19 +191,21 @@ def _log_ratios(
 def _log_sums(affinities: Tensor, tilts: Tensor, own: slice, reach: float) -> Tensor:
     """``log sum_j exp(affinities[i, j] + tilts[k, j])``, shape (b, k).
 
-    The rows i are the components ``own``; each sum is at least its term j = i. So if no tilt
-    exceeds those of ``own`` by more than the range of the exponential, whatever underflows is
-    negligible and one product of matrices gives the sums to full precision. Otherwise the sums
-    are taken in log space, over the components that are near one of the rows: at distance r, a
-    term is at most ``exp(reach r - r^2 / 2)`` times the term j = i.
+    The rows i are the components ``own``; each sum is at least its term j = i. So for a tilt that
+    nowhere exceeds those of ``own`` by more than the range of the exponential, whatever underflows
+    is negligible, and one product of matrices gives the sums to full precision. For the others
+    the sums are taken in log space, over the components that are near one of the rows: at
+    distance r, a term is at most ``exp(reach r - r^2 / 2)`` times the term j = i.
     """
     top = tilts.amax(1)
-    if float((top - tilts[:, own].amin(1)).max()) < EXPONENT_RANGE:
-        sums = affinities.exp() @ (tilts - top[:, None]).exp_().mT
-        return sums.log_() + top
-    near = (affinities + reach * (-2 * affinities).sqrt()).amax(0) > NEGLIGIBLE
-    affinities, tilts = affinities[:, near], tilts[:, near]
-    rows = max(1, SUM_ENTRIES // tilts.numel())
-    return torch.cat(
-        [torch.logsumexp(part[:, None, :] + tilts, -1) for part in affinities.split(rows)]
-    )
+    tame = top - tilts[:, own].amin(1) < EXPONENT_RANGE
+    result = affinities.new_empty(len(affinities), len(tilts))
+    sums = affinities.exp() @ (tilts[tame] - top[tame, None]).exp_().mT
+    result[:, tame] = sums.log_() + top[tame]
+    if not tame.all():
+        near = (affinities + reach * (-2 * affinities).sqrt()).amax(0) > NEGLIGIBLE
+        affinities, wild = affinities[:, near], tilts[~tame][:, near]
+        rows = max(1, SUM_ENTRIES // wild.numel())
+        parts = [torch.logsumexp(part[:, None, :] + wild, -1) for part in affinities.split(rows)]
+        result[:, ~tame] = torch.cat(parts)
+    return result
