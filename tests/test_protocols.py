@@ -59,7 +59,7 @@ def test_an_objective_is_a_draw_and_a_loss() -> None:
 def test_an_encoder_generator_needs_no_density(missing: str | None) -> None:
     names = {
         "encode": lambda _, points: isotropic(points),
-        "generate": lambda _, latent, *, generator: latent,
+        "generate": lambda _, latent, **__: latent,
     }
     model = type("Model", (), {name: call for name, call in names.items() if name != missing})()
     assert isinstance(model, EncoderGenerator) == (missing is None)
