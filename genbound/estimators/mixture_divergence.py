@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genbound.data.quadrature import standard_nodes
 
-__all__ = ["Divergences", "divergences_to_mixture"]
+__all__ = ["Divergences", "divergences_to_mixture", "gathered", "leave_one_out"]
 
 # exp() of a float64 stays normal over this range, with room for the sum over the mixture.
 EXPONENT_RANGE = 600.0
@@ -105,7 +105,7 @@ def _by_draws(
         tilts, reach = shifts @ centres.mT, float(shifts.norm(dim=1).max())
         tilts = torch.cat([tilts, -tilts])
         ratios = _log_ratios(centres, halves, tilts, own, reach)
-        echoes = _echo(ratios, n)
+        echoes = leave_one_out(ratios, n)
         effects = (ratios + chosen / n * echoes).unflatten(1, (2, pairs)).mean(1)
         kl.append(ratios.mean(1))
         echo.append(echoes.mean(1))
@@ -113,7 +113,7 @@ def _by_draws(
         sums = ratios.sum(0).unflatten(0, (2, pairs)).mean(0)
         mean_noise += float(sums.var()) / pairs / chosen**2
     parts = (torch.cat(part) for part in (kl, echo, noise))
-    return _gathered(*parts, mean_noise, n, f"{2 * pairs} draws each")
+    return gathered(*parts, mean_noise, n, f"{2 * pairs} draws each")
 
 
 def _by_quadrature(centres: Tensor, chosen: int) -> Divergences:
@@ -129,24 +129,36 @@ def _by_quadrature(centres: Tensor, chosen: int) -> Divergences:
     for first in range(0, chosen, len(nodes)):
         own = slice(first, min(first + len(nodes), chosen))
         ratios = _log_ratios(centres, halves, tilts, own, reach)
-        rows.append(torch.stack([ratios @ weights, _echo(ratios, n) @ weights]))
+        rows.append(torch.stack([ratios @ weights, leave_one_out(ratios, n) @ weights]))
     (kl, coarse_kl), (echo, coarse_echo) = torch.cat(rows, 1).movedim(-1, 1)
     kl_change, echo_change = kl - coarse_kl, echo - coarse_echo
     noise = (kl_change + chosen / n * echo_change).square()
     method = f"Gauss-Hermite quadrature, {order} nodes per axis"
-    return _gathered(kl, echo, noise, float(kl_change.mean()) ** 2, n, method)
+    return gathered(kl, echo, noise, float(kl_change.mean()) ** 2, n, method)
 
 
-def _gathered(
+def gathered(
     kl: Tensor, echo: Tensor, noise: Tensor, mean_noise: float, n: int, method: str
 ) -> Divergences:
-    """Effects from values and echoes; data that were not chosen have an echo alone."""
+    """Effects from values and echoes; data that were not chosen have an echo alone.
+
+    Args:
+        kl: Value of each of the chosen components, shape ``(m,)``.
+        echo: What each does to the values of the others, see :func:`leave_one_out`; ``(m,)``.
+        noise: Squared numerical error of each ``kl + m / n echo``, shape ``(m,)``.
+        mean_noise: The same for the mean of the values.
+        n: Number of all components.
+        method: How they were obtained.
+
+    Returns:
+        All of it.
+    """
     share = len(kl) / n
     unseen = float(echo.var()) * (1 - share) / n
     return Divergences(kl, kl + share * echo, noise, mean_noise + unseen, method)
 
 
-def _echo(ratios: Tensor, n: int) -> Tensor:
+def leave_one_out(ratios: Tensor, n: int) -> Tensor:
     """What a datum does to the values of the others, summed over them.
 
     Leaving out datum i divides the mixture at a noised point by 1 - w, with w the probability
