@@ -1,4 +1,4 @@
-"""Divergences: between two samples, between Gaussians, and of a diffusion model from the truth.
+"""Divergences: of a diffusion model from the truth, and between Gaussians.
 
 The sampling chain of a diffusion model starts at N(0, I) and has Gaussian steps
 ``p(x_k | x_{k+1})``. The density of its end is an integral over all paths, here taken by
@@ -14,7 +14,6 @@ included. (The mixture of the last steps' kernels is the same density, but its k
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,8 +24,6 @@ from genbound.protocols import ScoreModel
 from genbound.sampler import Step, step_mean, time_grid
 
 __all__ = [
-    "EnergyTest",
-    "energy_distance",
     "gaussian_kl",
     "model_kl",
     "model_log_density",
@@ -188,83 +185,3 @@ def gaussian_kl(mean1: Tensor, variance1: Tensor, mean2: Tensor, variance2: Tens
     shift = (mean1 - mean2).double().square() / variance2
     terms = shift + (ratio - 1 - ratio.log())
     return exact(float(terms.sum()) / 2, method="KL of two Gaussians")
-
-
-class EnergyTest(NamedTuple):
-    """The energy distance of two samples and its permutation test.
-
-    Attributes:
-        distance: Unbiased estimate. Its standard error is of first order and thus too small when
-            the two laws agree; judge that case by the permutations.
-        p_value: Share of permutations, the identity among them, with at least this distance.
-        null_quantile: 95 % quantile of the distance over permutations.
-    """
-
-    distance: Estimate
-    p_value: float
-    null_quantile: float
-
-
-def energy_distance(
-    first: Tensor,
-    second: Tensor,
-    *,
-    permutations: int,
-    generator: torch.Generator,
-    block: int = 1024,
-) -> EnergyTest:
-    """Energy distance ``2 E||X - Y|| - E||X - X'|| - E||Y - Y'||``, zero only for equal laws.
-
-    Args:
-        first: Shape ``(n, d)``, n >= 2.
-        second: Shape ``(m, d)``, m >= 2.
-        permutations: Number of random relabellings of the pooled sample.
-        generator: Source of the permutations, on the device of ``first``.
-        block: Rows of the distance matrix held at a time.
-
-    Returns:
-        Distance (in the unit of the data) and permutation test.
-
-    Raises:
-        ValueError: If the shapes don't fit or a sample has fewer than two points.
-
-    Reference:
-        Szekely and Rizzo, Energy statistics (2013).
-    """
-    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
-        raise ValueError(
-            f"second: got shapes {tuple(first.shape)} and {tuple(second.shape)}, "
-            "allowed are (n, d) and (m, d)"
-        )
-    n, m = len(first), len(second)
-    if min(n, m) < 2:
-        raise ValueError(f"first: got {n} and {m} points, allowed are at least 2 of each")
-    pooled = torch.cat([first, second]).double()
-    labels = torch.zeros(n + m, 1 + permutations, dtype=torch.float64, device=pooled.device)
-    labels[:n, 0] = 1.0
-    shuffle = torch.rand(
-        n + m, permutations, generator=generator, dtype=torch.float64, device=pooled.device
-    )
-    labels[:, 1:].scatter_(0, shuffle.argsort(0)[:n], 1.0)
-    # Row i: the sum of distances from point i to the points labelled first, and to all.
-    to_first, to_all = [], []
-    for part in pooled.split(block):
-        distances = torch.cdist(part, pooled)
-        to_first.append(distances @ labels)
-        to_all.append(distances.sum(1))
-    near, total = torch.cat(to_first), torch.cat(to_all)
-    within_first = (labels * near).sum(0)
-    across = labels.mT @ total - within_first
-    within_second = total.sum() - 2 * across - within_first
-    distances = 2 * across / (n * m) - within_first / (n * (n - 1)) - within_second / (m * (m - 1))
-    null = distances[1:]
-    value = float(distances[0])
-    apart, own = near[:, 0], total - near[:, 0]
-    effect_first = 2 * own[:n] / m - 2 * apart[:n] / (n - 1)
-    effect_second = 2 * apart[n:] / n - 2 * own[n:] / (m - 1)
-    stderr = math.sqrt(float(effect_first.var()) / n + float(effect_second.var()) / m)
-    return EnergyTest(
-        Estimate(value, stderr, n + m, f"energy distance, n={n} and m={m}"),
-        (1 + int((null >= value).sum())) / (1 + permutations),
-        float(null.quantile(0.95)) if permutations else math.nan,
-    )

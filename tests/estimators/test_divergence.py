@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 from torch.distributions import Independent, Normal, kl_divergence
 
 from genbound.data import Gaussian
@@ -13,7 +12,6 @@ from genbound.sde import ou, vp
 from tests.estimators.reference import (
     GaussianScore,
     naive_chain_log_density,
-    naive_energy_distance,
     seeded,
 )
 
@@ -208,55 +206,3 @@ def test_gaussian_kl_refuses_what_is_no_variance():
     mean, one = torch.zeros(3), torch.tensor(1.0)
     with pytest.raises(ValueError, match="variance"):
         divergence.gaussian_kl(mean, -one, mean, one)
-
-
-@given(n=st.integers(2, 12), m=st.integers(2, 12), d=st.integers(1, 4), seed=st.integers(0, 99))
-def test_energy_distance_pair_by_pair(n, m, d, seed):
-    first, second = normal(n, d, seed=seed), normal(m, d, seed=seed + 1) + 0.5
-    for block in (1, 5, 100):
-        test = divergence.energy_distance(
-            first, second, permutations=9, generator=seeded(), block=block
-        )
-        assert test.distance.value == pytest.approx(naive_energy_distance(first, second))
-
-
-def test_energy_distance_of_shifted_gaussians_and_its_error():
-    shift, generator = 1.0, seeded(3)
-    tests = []
-    for _ in range(200):
-        first = torch.randn(60, 1, generator=generator, dtype=torch.float64)
-        second = torch.randn(90, 1, generator=generator, dtype=torch.float64) + shift
-        tests.append(
-            divergence.energy_distance(first, second, permutations=1, generator=generator)
-        )
-    values = torch.tensor([test.distance.value for test in tests])
-    errors = torch.tensor([test.distance.stderr for test in tests])
-    # E|N(m, 2)| for m = shift and m = 0
-    folded = 2 / math.sqrt(math.pi) * math.exp(-(shift**2) / 4) + shift * (
-        1 - 2 * stats.norm.cdf(-shift / math.sqrt(2))
-    )
-    truth = 2 * folded - 2 * 2 / math.sqrt(math.pi)
-    assert abs(float(values.mean()) - truth) <= 4 * float(values.std()) / math.sqrt(200)
-    assert 0.8 <= float(errors.square().mean().sqrt() / values.std()) <= 1.25
-
-
-def test_permutation_test_keeps_its_level_and_sees_a_difference():
-    generator, levels = seeded(1), []
-    for _ in range(200):
-        first, second = torch.randn(2, 20, 2, generator=generator)
-        test = divergence.energy_distance(first, second, permutations=99, generator=generator)
-        levels.append(test.p_value)
-    assert stats.kstest(levels, "uniform").pvalue > 1e-3
-    test = divergence.energy_distance(
-        normal(100, 2), normal(100, 2, seed=1) + 1, permutations=99, generator=generator
-    )
-    assert test.p_value == 0.01
-    assert test.distance.value > test.null_quantile > 0
-
-
-@pytest.mark.parametrize("shapes", [((5, 2), (5, 3)), ((1, 2), (5, 2)), ((5,), (5,))])
-def test_energy_distance_refuses_bad_shapes(shapes):
-    with pytest.raises(ValueError, match="first|second"):
-        divergence.energy_distance(
-            *(torch.zeros(shape) for shape in shapes), permutations=9, generator=seeded()
-        )
