@@ -101,6 +101,19 @@ class EncoderGenerator(Protocol):
         ...
 
 
+@runtime_checkable
+class Autoencoder(Protocol):
+    """An encoder E and a generator G whose density g(x|z) is known, such as a VAE."""
+
+    def encode(self, data: Tensor) -> Distribution:
+        """The laws E(x), as for :class:`Encoder`."""
+        ...
+
+    def decode(self, latent: Tensor) -> Distribution:
+        """The laws G(z), as for :class:`Decoder`."""
+        ...
+
+
 class Objective(NamedTuple):
     """What to minimise: all the randomness of one step, and a pure function of it.
 
