@@ -1,4 +1,4 @@
-"""The command line: build the book, run one chapter, show a chapter's parameters."""
+"""The command line: build the book, run one chapter, keep its results, show its parameters."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genbound.book import BookError, Built, ParameterError, build, run
+from genbound.book import BookError, Built, ParameterError, build, run, tables
 from genbound.book.build import chapters
 from genbound.book.chapters import Chapter, read_chapter
 from genbound.book.parameters import parse, unknown
@@ -59,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--out", type=Path, help="the notebook (default runs/CHAPTER.ipynb)")
     running.set_defaults(command=_run)
 
+    keeping = commands.add_parser("results", help="run chapters and write the tables they keep")
+    keeping.add_argument("chapters", type=Path, nargs="+", metavar="CHAPTER")
+    keeping.add_argument(
+        "--profile", required=True, help="parameters: a name in book/profiles, or a YAML file"
+    )
+    keeping.add_argument("--jobs", type=_count, default=2, help="chapters at once (default 2)")
+    keeping.set_defaults(command=_results)
+
     showing = commands.add_parser("parameters", help="show the parameters of a chapter")
     showing.add_argument("chapter", type=Path)
     showing.set_defaults(command=_parameters)
@@ -89,6 +97,12 @@ def _run(given: argparse.Namespace) -> None:
     pairs = [_pair(word, "NAME=VALUE") for word in given.p]
     parameters = {name: _value(chapter, name, value) for name, value in pairs}
     print(run(given.chapter, parameters, given.out))
+
+
+def _results(given: argparse.Namespace) -> None:
+    root = _root()
+    written = tables.update(root, given.chapters, profile=given.profile, jobs=given.jobs)
+    print("\n".join(str(path.relative_to(root)) for path in written))
 
 
 def _parameters(given: argparse.Namespace) -> None:

@@ -34,12 +34,13 @@ models:       symbolic sde protocols
 plot:
 interactive:  symbolic
 record:
-book:
+results:
+book:         results
 __main__:     book
 """
 
 #: The book's machinery: it must start fast and know nothing of what the notebooks compute.
-MACHINERY = ("record", "book", "__main__")
+MACHINERY = ("record", "results", "book", "__main__")
 MATHEMATICS = {"torch", "sympy", "numpy", "scipy", "sklearn"}
 BANNED = {
     **dict.fromkeys(MACHINERY, MATHEMATICS),
@@ -157,6 +158,7 @@ PLANTED = {
         "book/site.py",
         "try:\n    from sympy import Symbol\nexcept OSError: ...",
     ),
+    "the results know tensors": ("results.py", "import torch"),
     "the record knows tensors": ("record.py", "import torch.nn as nn"),
     "plots know models": ("plot.py", "from .training import Run"),
     "a re-export": ("bounds/vae.py", "from genbound import Estimate"),
@@ -178,6 +180,7 @@ def test_planted_faults_are_found(case: str, tmp_path: Path) -> None:
 ALLOWED_TEXTS = {
     "bounds/vae.py": "from genbound import bound, estimate\nfrom . import other\nimport torch",
     "record.py": "def show():\n    import torch",
+    "results.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import numpy",
     "derivations/vae.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch",
     "sde/linear.py": "from genbound.sde.letters import t\nfrom ..symbolic import to_torch",
     "training/optim.py": "\n" * LONGEST,

@@ -10,13 +10,16 @@ pages with the executed notebooks are rendered as `_build/html/`, if anything on
 - `parameters`, `conditions`: typed values, checked before anything runs;
 - `fingerprint`: what a chapter's output depends on;
 - `execute`: from text to an executed notebook; runs as a script, without the package;
+- `runs`: chapters at work, several at once;
+- `tables`: what chapters keep of a long run, written to `book/results/`;
 - `history`: what ran, when and for how long, and the status page;
 - `site`: Jupyter Book, and the exchange of the old pages for the new.
 
 Nothing here is imported by a chapter, and nothing here imports mathematics.
 """
 
-from genbound.book.build import BookError, Built, Outcome, build, run
+from genbound.book.build import Built, Outcome, build, run
 from genbound.book.parameters import ParameterError
+from genbound.book.runs import BookError
 
 __all__ = ["BookError", "Built", "Outcome", "ParameterError", "build", "run"]

@@ -6,34 +6,22 @@ record beside it, `staged/` is the tree that Jupyter Book renders, `html/` is th
 """
 
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from genbound.book import execute, history, site
 from genbound.book.chapters import Chapter, differing, load_profile, merged, read_chapter
-from genbound.book.fingerprint import fingerprint, imported
+from genbound.book.fingerprint import fingerprint, imported, named
 from genbound.book.history import Version
+from genbound.book.runs import BookError, Task, job_of, run_each, run_one, say_on_the_terminal
 
 PACKAGE = Path(__file__).parents[1]
 STATUS_PAGE = "book/status"
-
-
-class BookError(RuntimeError):
-    """The book could not be built; the message says where and why."""
-
-
-def _say(line: str) -> None:
-    tqdm.write(line)
-    sys.stdout.flush()
 
 
 @dataclass(frozen=True)
@@ -78,7 +66,7 @@ def build(
     jobs: int = 2,
     force: bool = False,
     packages: Sequence[Path] = (PACKAGE,),
-    say: Callable[[str], None] = _say,
+    say: Callable[[str], None] = say_on_the_terminal,
 ) -> Built:
     """Execute the chapters that changed and render the site.
 
@@ -104,11 +92,11 @@ def build(
     changed = differing(book.values(), given)
     with _alone(root / "_build", say):
         versions = {
-            page: _version(chapter, changed.get(chapter.name, {}), packages, root / "_build")
+            page: _version(chapter, changed.get(chapter.name, {}), packages, root)
             for page, chapter in book.items()
         }
         missing = [v for v in versions.values() if force or not v.record.is_file()]
-        _run_all(missing, root, jobs=jobs, packages=packages, say=say)
+        _run_missing(missing, root, jobs=jobs, packages=packages, say=say)
         executed = {f"{page}.ipynb": v.notebook.read_bytes() for page, v in versions.items()}
         if STATUS_PAGE in site.pages(root):
             executed[f"{STATUS_PAGE}.md"] = history.status(versions).encode()
@@ -147,41 +135,21 @@ def run(
     chapter = read_chapter(path)
     output = (output or Path("runs", f"{chapter.name}.ipynb")).resolve()
     changed = differing([chapter], {chapter.name: parameters})[chapter.name]
-    _run_one(_job(chapter, changed, output, output), packages)
+    run_one(job_of(chapter, changed, output, output), packages)
     return output
 
 
 def _version(
-    chapter: Chapter, changed: Mapping[str, Any], packages: Sequence[Path], folder: Path
+    chapter: Chapter, changed: Mapping[str, Any], packages: Sequence[Path], root: Path
 ) -> Version:
     sources = imported(chapter.code, packages)
-    mark = fingerprint(chapter.text, changed, sources)
-    return Version(chapter, changed, sources, folder / "cache" / chapter.name / f"{mark}.ipynb")
+    tables = named(chapter.code, root / "book" / "results")
+    mark = fingerprint(chapter.text, changed, sources, tables)
+    notebook = root / "_build" / "cache" / chapter.name / f"{mark}.ipynb"
+    return Version(chapter, changed, sources, notebook)
 
 
-def _job(chapter: Chapter, changed: Mapping[str, Any], output: Path, failed: Path) -> execute.Job:
-    # papermill would turn a tuple into text.
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in changed.items()}
-    folder = str(chapter.path.resolve().parent)
-    return execute.Job(chapter.name, folder, chapter.text, plain, str(output), str(failed))
-
-
-def _run_one(job: execute.Job, packages: Sequence[Path], running: list | None = None) -> float:
-    """Run a job to its end; its seconds."""
-    began = time.monotonic()
-    process = execute.start(job, import_from=tuple(dict.fromkeys(p.parent for p in packages)))
-    if running is not None:
-        running.append(process)
-    try:
-        execute.finish(process, job)
-    except RuntimeError as error:
-        raise BookError(str(error)) from error
-    finally:
-        execute.kill(process)
-    return round(time.monotonic() - began, 1)
-
-
-def _run_all(
+def _run_missing(
     versions: Sequence[Version],
     root: Path,
     *,
@@ -189,43 +157,23 @@ def _run_all(
     packages: Sequence[Path],
     say: Callable[[str], None],
 ) -> None:
-    """Run chapters, the longest first; every one that succeeds is kept, whatever the others do."""
-    running: list[subprocess.Popen] = []
+    """Run chapters, the longest first."""
 
-    def one(version: Version) -> float:
+    def task(version: Version) -> Task:
         failed = root / "_build" / "failed" / f"{version.chapter.name}.ipynb"
-        failed.unlink(missing_ok=True)
-        version.record.unlink(missing_ok=True)
-        job = _job(version.chapter, version.changed, version.notebook, failed)
-        seconds = _run_one(job, packages, running)
-        history.remember(version, seconds)
-        return seconds
 
-    failures = []
-    with (
-        ThreadPoolExecutor(max(jobs, 1)) as pool,
-        tqdm(total=len(versions), unit="chapter", disable=None) as bar,
-    ):
-        started = {
-            pool.submit(one, v): v for v in sorted(versions, key=history.expected, reverse=True)
-        }
-        try:
-            for future in as_completed(started):
-                name = started[future].chapter.name
-                error = future.exception()
-                bar.update()
-                if isinstance(error, BookError):
-                    failures.append(error)
-                    say(f"{name}: failed")
-                else:
-                    say(f"{name}: ran in {future.result():.1f} s")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in running:
-                execute.kill(process)
-            raise
-    if failures:
-        raise BookError("\n\n".join(map(str, failures)))
+        def one(running: list[subprocess.Popen]) -> float:
+            failed.unlink(missing_ok=True)
+            version.record.unlink(missing_ok=True)
+            job = job_of(version.chapter, version.changed, version.notebook, failed)
+            seconds = run_one(job, packages, running=running)
+            history.remember(version, seconds)
+            return seconds
+
+        return Task(version.chapter.name, one)
+
+    ordered = sorted(versions, key=history.expected, reverse=True)
+    run_each([task(version) for version in ordered], jobs=jobs, say=say)
 
 
 @contextmanager

@@ -60,12 +60,15 @@ def notebook(text: str) -> Any:  # noqa: ANN401
     return _numbered(book)
 
 
-def start(job: Job, *, import_from: tuple[Path, ...] = ()) -> subprocess.Popen:
+def start(
+    job: Job, *, import_from: tuple[Path, ...] = (), environment: Mapping[str, str] = {}
+) -> subprocess.Popen:
     """Start a job in its own process and process group.
 
     Args:
         job: What to run.
         import_from: Folders put at the front of the chapter's import path.
+        environment: Variables that the chapter finds set.
 
     Returns:
         The process; hand it to `finish`.
@@ -85,7 +88,7 @@ def start(job: Job, *, import_from: tuple[Path, ...] = ()) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
-        env=os.environ | fixed,
+        env=os.environ | fixed | dict(environment),
         process_group=0,
     )
     process.stdin.write(json.dumps(asdict(job)) + "\n")

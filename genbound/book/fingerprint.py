@@ -40,13 +40,16 @@ class _Import:
     name: str
 
 
-def fingerprint(text: str, parameters: Mapping[str, Any], sources: Sources) -> str:
-    """The hash of a chapter's text, parameters, imported sources and environment.
+def fingerprint(
+    text: str, parameters: Mapping[str, Any], sources: Sources, tables: Iterable[Path] = ()
+) -> str:
+    """The hash of a chapter's text, parameters, imported sources, tables and environment.
 
     Args:
         text: The chapter's whole text.
         parameters: The values that replace the chapter's own defaults.
         sources: From `imported`, for the chapter's code.
+        tables: From `named`, for the chapter's code.
 
     Returns:
         A hexadecimal SHA-256.
@@ -55,6 +58,7 @@ def fingerprint(text: str, parameters: Mapping[str, Any], sources: Sources) -> s
         "text": text,
         "parameters": parameters,
         "sources": [(path.parent.name, path.name, digest(path)) for path in sources.files],
+        "tables": [(path.name, digest(path)) for path in tables],
         "environment": environment(sources.outside),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -94,9 +98,8 @@ def imported(code: str, packages: Sequence[Path]) -> Sources:
         The files and the names of what lies outside.
     """
     roots = {folder.name: folder.parent for folder in packages}
-    lines = ("" if line.lstrip()[:1] in {"%", "!"} else line for line in code.splitlines())
     try:
-        waiting = list(_imports(_parsed("\n".join(lines)), ""))
+        waiting = list(_imports(_parsed(_without_magic(code)), ""))
     except SyntaxError:
         waiting = [_Import(name, "") for name in roots]
     seen: set[_Import] = set()
@@ -115,6 +118,25 @@ def imported(code: str, packages: Sequence[Path]) -> Sources:
         else:
             outside.add(top)
     return Sources(tuple(sorted(files)), tuple(sorted(outside - sys.stdlib_module_names)))
+
+
+def named(code: str, folder: Path) -> tuple[Path, ...]:
+    """The files of a folder whose stems stand in some code as plain strings.
+
+    Args:
+        code: Python; code that cannot be parsed counts as naming every file.
+        folder: The folder, which may be missing.
+
+    Returns:
+        The files, sorted.
+    """
+    files = sorted(path for path in folder.glob("*") if path.is_file())
+    try:
+        tree = _parsed(_without_magic(code))
+    except SyntaxError:
+        return tuple(files)
+    strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return tuple(path for path in files if path.stem in strings)
 
 
 def _reached(found: _Import, root: Path) -> tuple[list[Path], list[_Import]]:
@@ -197,6 +219,11 @@ def _file(module: str, root: Path) -> Path | None:
 def _package(file: Path, root: Path) -> str:
     """The package that a file's relative imports start from."""
     return ".".join(file.parent.relative_to(root).parts)
+
+
+def _without_magic(code: str) -> str:
+    lines = code.splitlines()
+    return "\n".join("" if line.lstrip()[:1] in {"%", "!"} else line for line in lines)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import pytest
 
-from genbound.book.fingerprint import environment, fingerprint, imported
+from genbound.book.fingerprint import environment, fingerprint, imported, named
 
 
 @pytest.fixture
@@ -63,6 +63,21 @@ def test_versions_stand_for_what_is_imported():
     assert set(environment(["yaml", "no_such_module"])) == {"python", "platform", "PyYAML"}
 
 
+def test_tables_are_those_that_the_code_names(tmp_path):
+    for name in ("one-a.csv", "one-a.yml", "one-b.csv"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "deep").mkdir()
+
+    def found(code):
+        return [path.name for path in named(code, tmp_path)]
+
+    assert found("%magic\nresults.kept('one-a')") == ["one-a.csv", "one-a.yml"]
+    assert found("name = 'one-b'  # one-a") == ["one-b.csv"]
+    assert found("print('one', 'deep')") == []
+    assert found("this is no Python") == ["one-a.csv", "one-a.yml", "one-b.csv"]
+    assert named("'one-a'", tmp_path / "missing") == ()
+
+
 def test_every_part_changes_the_fingerprint(package):
     sources = imported("from tiny import first", [package])
     marks = {
@@ -72,8 +87,11 @@ def test_every_part_changes_the_fingerprint(package):
         fingerprint("text", {}, imported("from tiny import base", [package])),
         fingerprint("text", {}, imported("from tiny import first\nimport numpy", [package])),
     }
+    marks.add(fingerprint("text", {}, sources, [package / "b.py"]))
+    (package / "b.py").write_text("x = 1")
+    marks.add(fingerprint("text", {}, sources, [package / "b.py"]))
     (package / "base.py").write_text("x = 1")
     marks.add(fingerprint("text", {}, sources))
-    assert len(marks) == 6
+    assert len(marks) == 8
     (package / "base.py").write_text("")
     assert fingerprint("text", {}, sources) in marks
