@@ -14,6 +14,7 @@ included. (The mixture of the last steps' kernels is the same density, but its k
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -25,9 +26,11 @@ from genbound.sampler import Step, step_mean, time_grid
 
 __all__ = [
     "gaussian_kl",
+    "log_mean_weight",
     "model_kl",
     "model_log_density",
     "model_nll",
+    "running_log_weights",
 ]
 
 # Numbers per evaluation of the model, over the points of a block, their paths and the dimension.
@@ -127,17 +130,35 @@ def model_log_density(
     log_densities = []
     for part in points.split(block):
         ends = part.repeat_interleave(paths, 0)
-        log_weights = _log_weights(model, ends, times, generator).reshape(-1, paths)
-        log_mean = torch.logsumexp(log_weights, 1) - math.log(paths)
-        relative = (log_weights - log_mean[:, None]).exp().var(1) / paths
-        log_densities.append(log_mean + relative / 2)
+        *_, log_weights = running_log_weights(model, ends, times, generator=generator)
+        log_densities.append(log_mean_weight(log_weights.reshape(-1, paths)))
     return torch.cat(log_densities)
 
 
-def _log_weights(
-    model: ScoreModel, points: Tensor, times: Tensor, generator: torch.Generator
-) -> Tensor:
-    """Log of the path weights w of the module's head, one path from each point; shape (n,)."""
+def log_mean_weight(log_weights: Tensor) -> Tensor:
+    """Log of the mean of path weights ``(n, paths)``, corrected to first order; shape ``(n,)``."""
+    paths = log_weights.shape[1]
+    log_mean = torch.logsumexp(log_weights, 1) - math.log(paths)
+    relative = (log_weights - log_mean[:, None]).exp().var(1) / paths
+    return log_mean + relative / 2
+
+
+@torch.no_grad()
+def running_log_weights(
+    model: ScoreModel, points: Tensor, times: Tensor, *, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Log of the path weights w of the module's head, while one path from each point grows.
+
+    Args:
+        model: Score model.
+        points: Where the paths begin, at the last time; shape ``(n, d)``.
+        times: Decreasing times of the chain, ``(N + 1,)``, as of :func:`sampler.time_grid`.
+        generator: Source of noise, on the device of ``points``.
+
+    Yields:
+        Shape ``(n,)``, float64, N of them: the weight if the chain started at N(0, I) at the last
+        time but one, and so on up to the first time.
+    """
     process = model.process
     signal_scales, noise_scales = process.moments(times)
     clocks = process.clock_of(times)
@@ -155,7 +176,7 @@ def _log_weights(
         reverse = _log_gaussian(state - step_mean(process, back), increment)
         forward = _log_gaussian(variance.sqrt().to(state) * noise, variance)
         total, state = total + reverse - forward, noisier
-    return total + _log_gaussian(state, torch.ones_like(clocks[0]))
+        yield total + _log_gaussian(state, torch.ones_like(clocks[0]))
 
 
 def _log_gaussian(offsets: Tensor, variance: Tensor) -> Tensor:

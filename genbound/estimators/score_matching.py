@@ -19,7 +19,15 @@ from genbound.estimate import Estimate, mean
 from genbound.estimators.spread import from_effects
 from genbound.protocols import ScoreModel
 
-__all__ = ["denoising", "denoising_losses", "explicit", "left_scale"]
+__all__ = [
+    "denoising",
+    "denoising_losses",
+    "explicit",
+    "explicit_errors",
+    "from_errors",
+    "left_scale",
+    "root_mean_product",
+]
 
 # Numbers per evaluation of the model, over the data of a block, their draws and the dimension.
 BLOCK_ENTRIES = 2**21
@@ -92,6 +100,38 @@ def explicit(
     Raises:
         ValueError: If the interval is empty, ``draws`` odd or below 2, or ``data`` no matrix.
     """
+    errors = explicit_errors(
+        model, data, draws=draws, generator=generator, horizon=horizon, t_min=t_min
+    )
+    return from_errors(errors, draws=draws)
+
+
+def explicit_errors(
+    model: ScoreModel,
+    data: Tensor,
+    *,
+    draws: int,
+    generator: torch.Generator,
+    horizon: float | None = None,
+    t_min: float | None = None,
+) -> Tensor:
+    """What :func:`explicit` is the mean of: score errors and first-order effects of the data.
+
+    Args:
+        model: As for :func:`explicit`, like all that follow.
+        data: Shape ``(n, d)``, n >= 2.
+        draws: Half of them for each evaluation.
+        generator: Source of levels and noise.
+        horizon: End of the time interval.
+        t_min: Start of the time interval.
+
+    Returns:
+        Nats, shape ``(2, 2, n)``: two independent evaluations; error and effect; the data. Those
+        of adjacent intervals add up.
+
+    Raises:
+        ValueError: As :func:`explicit`.
+    """
     pair = _halves(draws)
     empirical_score = points(data).path_score(model.process)
 
@@ -103,10 +143,16 @@ def explicit(
         effect = ((learned - exact) * (learned + exact + 2 * noise)).sum(-1)
         return torch.stack([gap, effect])
 
-    (first, first_effect), (second, second_effect) = (
+    evaluations = [
         _integrals(model, data, integrand, pair, generator, horizon, t_min) for _ in range(2)
-    )
-    n = len(data)
+    ]
+    return torch.stack(evaluations)
+
+
+def from_errors(errors: Tensor, *, draws: int) -> Estimate:
+    """The explicit loss from what :func:`explicit_errors` gives, shape ``(2, 2, n)``."""
+    (first, first_effect), (second, second_effect) = errors
+    n = errors.shape[-1]
     return from_effects(
         float((first + second).mean() / 2),
         (first_effect + second_effect) / 2,
@@ -158,8 +204,22 @@ def left_scale(
         - floor
         for _ in range(2)
     )
-    square = mean(first * second, method="")
     method = f"root mean square of the loss less {floor:g}, {draws} draws per datum"
+    return root_mean_product(first, second, method=method)
+
+
+def root_mean_product(first: Tensor, second: Tensor, *, method: str) -> Estimate:
+    """Root of the mean square of what two independent evaluations measure without bias.
+
+    Args:
+        first: Values, shape ``(n,)``, n >= 2.
+        second: Values of the same data with draws of their own, shape ``(n,)``.
+        method: How they were obtained.
+
+    Returns:
+        ``sqrt(mean first second)``, or 0 with an unknown error where that mean is negative.
+    """
+    square = mean(first * second, method="")
     if square.value <= 0:
         exact = square.value == 0 and square.stderr == 0
         return Estimate(0.0, 0.0 if exact else math.nan, square.n, method, "consistent")

@@ -124,7 +124,8 @@ def test_negative_log_likelihood():
 def test_correction_removes_the_first_order_of_the_bias():
     model = GaussianScore(PROCESS, 0.5, 0.05, torch.tensor([1.0, -1.0]).double(), 0.6)
     point, times = normal(1, 2), divergence.time_grid(PROCESS, 0.5, 0.05, step=0.4)
-    weights = divergence._log_weights(model, point.repeat(80_000, 1), times, seeded())
+    ends = point.repeat(80_000, 1)
+    *_, weights = divergence.running_log_weights(model, ends, times, generator=seeded())
     truth = float(torch.logsumexp(weights, 0)) - math.log(80_000)
     plain = torch.logsumexp(weights.reshape(-1, 8), 1) - math.log(8)
     corrected = divergence.model_log_density(
