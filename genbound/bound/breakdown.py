@@ -32,7 +32,7 @@ class Breakdown:
 
     @cached_property
     def total(self) -> Estimate:
-        """The bound, in nats, with the error that its measured parts leave."""
+        """The bound, in its unit, with the error that its measured parts leave."""
         if any(math.isinf(estimate.value) for estimate in self.values.values()):
             return Estimate(math.inf, 0.0, 0, "an infinite constant", "exact")
         return combine(self.bound.theorem.expr, self.values, method=self.bound.name)
@@ -82,7 +82,9 @@ class Breakdown:
         """Stacked contributions with the total's error, and the truth where it is known."""
         from genbound.plot import breakdown
 
-        return breakdown(self.table(), total=self.total, truth=truth, ax=ax)
+        axes = breakdown(self.table(), total=self.total, truth=truth, ax=ax)
+        axes.set(xlabel=self.bound.unit)
+        return axes
 
     def _share(self, expr: sp.Expr) -> Estimate:
         letters = {symbol: self.values[symbol] for symbol in expr.free_symbols}
@@ -92,7 +94,8 @@ class Breakdown:
 
     def __str__(self) -> str:
         """Theorem, total and verdict in one line."""
-        return f"{self.bound.name}: {self.total} nats, {self.verdict} ({self.bound.holds})"
+        total = f"{self.total} {self.bound.unit}"
+        return f"{self.bound.name}: {total}, {self.verdict} ({self.bound.holds})"
 
     def _repr_html_(self) -> str:
         cells = "".join(
@@ -111,7 +114,8 @@ class Breakdown:
             '<table class="breakdown"><thead><tr><th>letter</th><th>term</th><th>value</th>'
             "<th>adds</th><th>side</th><th>measured by</th></tr></thead>"
             f"<tbody>{cells}</tbody></table>"
-            f"<p><strong>{escape(self.bound.name)}</strong>: {self.total} nats{trivial} "
+            f"<p><strong>{escape(self.bound.name)}</strong>: "
+            f"{self.total} {escape(self.bound.unit)}{trivial} "
             f'<span class="verdict verdict-{self.verdict.split()[0]}">{self.verdict}</span> '
             f"({self.bound.holds}; {escape(self.bound.source)})</p>"
             f'<ul class="assumptions">{notes}</ul>'

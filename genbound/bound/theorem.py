@@ -33,6 +33,7 @@ class Bound:
         assumptions: Hypotheses.
         trivial: Measures what the same bound says of a model that learned nothing; a total that
             is not below it is vacuous.
+        unit: Unit of the total.
 
     Raises:
         ValueError: If a letter of the last line has neither a term nor a constant, or the reverse.
@@ -47,6 +48,7 @@ class Bound:
     holds: Holds = "in expectation"
     assumptions: tuple[Assumption, ...] = ()
     trivial: Term | None = None
+    unit: str = "nats"
 
     def __post_init__(self) -> None:
         """Check that terms and constants are exactly the letters of the theorem."""

@@ -88,5 +88,5 @@ def two_values(q: Tensor, p: Tensor, n: int) -> "dict[Symbol, Tensor]":
 
 
 def _relative(first: Tensor, second: Tensor) -> Tensor:
-    """first log(first / second), with 0 log 0 = 0."""
+    """Terms of a divergence: u log(u / w), with 0 log 0 = 0."""
     return torch.special.xlogy(first, first) - first * second.log()
