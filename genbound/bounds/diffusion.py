@@ -5,19 +5,17 @@ Each function configures a :class:`genbound.bound.Bound` that evaluates on any
 Zhu and Shkurti 2025 (arXiv 2506.00849) and the derivations of this package.
 """
 
-import math
+from typing import Literal
 
 import sympy as sp
-from torch import Generator, Tensor
+from torch import Tensor
 
 from genbound.bound import Assumption, Bound, Constant, Term
-from genbound.bound.parts import Measure
+from genbound.bounds import diffusion_terms as measured
 from genbound.derivation import Derivation
 from genbound.derivations import diffusion as proof
-from genbound.derivations.change_of_measure import gap, information, scale
-from genbound.estimate import Estimate, combine, mean
-from genbound.estimators import information as encoder
-from genbound.estimators import released, score_matching, trajectory
+from genbound.derivations.change_of_measure import information, scale
+from genbound.estimators import released, score_matching
 from genbound.protocols import ScoreModel
 
 __all__ = ["diffusion_kl", "diffusion_kl_released", "diffusion_kl_tight", "diffusion_nll"]
@@ -44,13 +42,21 @@ _INFORMATION = Constant(
 )
 
 
-def diffusion_kl(*, draws: int = 64, paths: int = 512, step: float = 0.1) -> Bound:
+def diffusion_kl(
+    *,
+    draws: int = 64,
+    paths: int = 512,
+    step: float = 0.1,
+    reference: Literal["zero", "prior"] = "zero",
+) -> Bound:
     r"""The paper's form: KL(P_eps || p_theta) with sub-Gaussian constants on two terms.
 
     Args:
         draws: Monte Carlo draws per datum.
         paths: Simulated reverse paths for the generator term.
         step: Largest step of the reverse chain in the log signal-to-noise ratio.
+        reference: Score that the generating path is compared with: ``"zero"`` as in the paper, or
+            ``"prior"``, the score -x, against which the term ceases to grow with the horizon.
 
     Returns:
         A bound with constants ``R_encoder`` and ``R_generator``.
@@ -63,10 +69,10 @@ def diffusion_kl(*, draws: int = 64, paths: int = 512, step: float = 0.1) -> Bou
         name="diffusion_kl",
         theorem=proof.paper,
         terms=(
-            _explicit(draws),
-            _encoder_information(draws),
-            _ROOT_RATE,
-            _path_energy(paths, step),
+            measured.explicit(draws),
+            measured.encoder_information(draws),
+            measured.noised_root_rate(draws),
+            measured.path_energy(paths, step, reference),
         ),
         constants=(
             Constant(proof.scale_encoder, "R_encoder", "sub-Gaussian constant under the prior"),
@@ -81,7 +87,7 @@ def diffusion_kl(*, draws: int = 64, paths: int = 512, step: float = 0.1) -> Bou
             Assumption("the information of a generated sample stands in for that of the weights"),
             _CONTINUOUS,
         ),
-        trivial=_prior_kl(draws),
+        trivial=measured.prior_kl(draws),
     )
 
 
@@ -99,7 +105,7 @@ def diffusion_kl_tight(*, draws: int = 64, held_out: Tensor | None = None) -> Bo
     Reference:
         Derived here from the ingredients of Chen et al. 2025: no Jensen step, no root of the rate.
     """
-    terms = (_explicit(draws), _encoder_information(draws), _RATE)
+    terms = (measured.explicit(draws), measured.encoder_information(draws), measured.RATE)
     return _with_gap(
         "diffusion_kl_tight",
         (proof.tight, proof.tight_held_out),
@@ -107,7 +113,7 @@ def diffusion_kl_tight(*, draws: int = 64, held_out: Tensor | None = None) -> Bo
         (),
         draws=draws,
         held_out=held_out,
-        trivial=_prior_kl(draws),
+        trivial=measured.prior_kl(draws),
     )
 
 
@@ -128,15 +134,15 @@ def diffusion_nll(*, draws: int = 64, held_out: Tensor | None = None) -> Bound:
         "diffusion_nll",
         (proof.nll_information, proof.nll_held_out),
         (
-            _over_data(
+            measured.over_data(
                 proof.dsm_hat, "denoising score-matching loss", score_matching.denoising, draws
             ),
-            _RATE,
+            measured.RATE,
         ),
         (_D, _SIGMA2_MIN),
         draws=draws,
         held_out=held_out,
-        trivial=_prior_nll(),
+        trivial=measured.prior_nll(),
     )
 
 
@@ -163,18 +169,18 @@ def diffusion_kl_released(*, draws: int = 64, steps: int = 200) -> Bound:
         name="diffusion_kl_released",
         theorem=theorem,
         terms=(
-            _over_data(
+            measured.over_data(
                 proof.esm_hat, "unweighted noise-prediction loss", released.epsilon_loss, draws
             ),
-            _of_encoder(
+            measured.of_encoder(
                 proof.info_end_hat,
                 "encoder term, scale for variance",
                 released.mixture_term,
                 "horizon",
                 draws,
             ),
-            _ROOT_RATE,
-            _released_energy(steps),
+            measured.ROOT_RATE,
+            measured.released_energy(steps),
         ),
         constants=(
             Constant(proof.scale_encoder, "R_encoder", "set by hand in the released code"),
@@ -197,15 +203,15 @@ def _with_gap(
     held_out: Tensor | None,
     trivial: Term,
 ) -> Bound:
-    bounded, measured = theorems
+    bounded, with_gap = theorems
     if held_out is None:
         assumptions = (_EXPECTATION, _TAIL, _CONTINUOUS)
         constants = (_SCALE, _INFORMATION, *constants)
         theorem = bounded
     else:
         assumptions = (_EXPECTATION, Assumption("held-out data are fresh draws of P"), _CONTINUOUS)
-        terms = (*terms, _gap(held_out, draws))
-        theorem = measured
+        terms = (*terms, measured.held_out_gap(held_out, draws))
+        theorem = with_gap
     return Bound(
         name=name,
         theorem=theorem,
@@ -216,99 +222,3 @@ def _with_gap(
         assumptions=assumptions,
         trivial=trivial,
     )
-
-
-def _over_data(symbol: sp.Symbol, title: str, estimator: Measure, draws: int) -> Term:
-    """A letter that is a mean of the model's losses over the data."""
-
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        return estimator(model, data, draws=draws, generator=generator)
-
-    return Term(symbol, title, measure)
-
-
-def _of_encoder(symbol: sp.Symbol, title: str, estimator: Measure, when: str, draws: int) -> Term:
-    """A letter of the noised data at one of the model's times, by Monte Carlo."""
-
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        time = getattr(model, when)
-        return estimator(model.process, data, time, draws=draws, generator=generator)
-
-    return Term(symbol, title, measure)
-
-
-def _closed_form(symbol: sp.Symbol, title: str, estimator: Measure) -> Term:
-    """A letter of the noised data at the horizon that needs no draws."""
-
-    def measure(model: ScoreModel, data: Tensor, **_: object) -> Estimate:
-        return estimator(model.process, data, model.horizon)
-
-    return Term(symbol, title, measure)
-
-
-def _explicit(draws: int) -> Term:
-    title = "explicit score-matching loss"
-    return _over_data(proof.esm_hat, title, score_matching.explicit, draws)
-
-
-def _encoder_information(draws: int) -> Term:
-    estimator = encoder.encoder_information
-    return _of_encoder(proof.info_end_hat, "encoder information", estimator, "horizon", draws)
-
-
-def _prior_kl(draws: int) -> Term:
-    return _of_encoder(proof.kl, "divergence of the prior", encoder.aggregate_kl, "t_min", draws)
-
-
-def _path_energy(paths: int, step: float) -> Term:
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        return trajectory.path_energy(
-            model,
-            reference="zero",
-            d=data.shape[-1],
-            paths=paths,
-            step=step,
-            generator=generator,
-            dtype=data.dtype,
-            device=data.device,
-        )
-
-    return Term(proof.energy, "score along the generating path", measure)
-
-
-def _gap(held_out: Tensor, draws: int) -> Term:
-    fresh, seen = sp.symbols("fresh seen")
-
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        losses = {
-            letter: score_matching.denoising(model, points, draws=draws, generator=generator)
-            for letter, points in ((fresh, held_out), (seen, data))
-        }
-        return combine(fresh - seen, losses, method=f"held-out less training loss, {draws} draws")
-
-    return Term(gap, "gap on held-out data", measure)
-
-
-def _prior_nll() -> Term:
-    def measure(model: ScoreModel, data: Tensor, **_: object) -> Estimate:
-        signal_scale, noise_scale = model.process.moments(model.t_min)
-        d = data.shape[-1]
-        norm2 = signal_scale**2 * data.double().square().sum(-1) + noise_scale**2 * d
-        return mean((norm2 + d * math.log(2 * math.pi)) / 2, method="closed form per datum")
-
-    return Term(proof.nll, "negative log-likelihood of the prior", measure)
-
-
-def _released_energy(steps: int) -> Term:
-    largest = sp.Symbol("L")
-
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        norm = released.score_bound(model, data, steps=steps, generator=generator)
-        clock = float(model.process.clock_of(model.horizon))
-        return combine(clock / 2 * largest**2, {largest: norm}, method=norm.method)
-
-    return Term(proof.energy, "largest batch-mean score norm", measure)
-
-
-_RATE = _closed_form(proof.rate, "rate", encoder.encoder_rate)
-_ROOT_RATE = _closed_form(proof.root_rate, "mean root of the rate", encoder.encoder_root_rate)
