@@ -6,13 +6,18 @@ from genbound.bounds.diffusion import (
     diffusion_kl_tight,
     diffusion_nll,
 )
+from genbound.bounds.encoder_generator import encoder_generator
 from genbound.bounds.vae import vae_nll, vae_paper
+from genbound.bounds.wasserstein import wasserstein, wasserstein_product
 
 __all__ = [
     "diffusion_kl",
     "diffusion_kl_released",
     "diffusion_kl_tight",
     "diffusion_nll",
+    "encoder_generator",
     "vae_nll",
     "vae_paper",
+    "wasserstein",
+    "wasserstein_product",
 ]

@@ -88,15 +88,22 @@ product = Derivation.of(w1, w1, by="least mean distance", domain=_domain).grante
     witness=_shifts,
 )
 
-product_theorem = product.at_most(
-    encoder_generator.theorem.expr, by="Theorem A", using=[encoder_generator.theorem]
-)
+
+def _by_product(result: Derivation) -> Derivation:
+    return product.at_most(result.expr, by="Theorem A", using=[result])
+
+
+product_theorem = _by_product(encoder_generator.theorem)
 """The Wasserstein bound by the product coupling."""
 
-product_held_out = product.at_most(
-    encoder_generator.held_out.expr, by="Theorem A", using=[encoder_generator.held_out]
-)
+product_held_out = _by_product(encoder_generator.held_out)
 """The same with the gap kept as a letter."""
+
+product_weighted = _by_product(encoder_generator.weighted)
+"""The same with R_1(S, X_i) inside the average."""
+
+product_weighted_held_out = _by_product(encoder_generator.weighted_held_out)
+"""The same with R_1(S, X_i) inside the average and the gap kept as a letter."""
 
 floor = Derivation.of(
     prior_loss, prior_loss, by=r"mean over \(\tilde{X}\) of \(\mathbb{E}_X|X-\tilde{X}|\)"
