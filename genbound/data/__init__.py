@@ -6,7 +6,16 @@ noising: what an estimator has to find.
 
 from genbound.data.divergence import kl
 from genbound.data.gaussian import Gaussian
-from genbound.data.images import Split, cifar10, digits, mnist, mnist5k
+from genbound.data.images import (
+    Logits,
+    Split,
+    cifar10,
+    digits,
+    few_shot,
+    mnist,
+    mnist5k,
+    pooled,
+)
 from genbound.data.mixture import (
     Mixture,
     gaussian_mixture,
@@ -19,17 +28,20 @@ from genbound.data.swiss_roll import SwissRoll
 
 __all__ = [
     "Gaussian",
+    "Logits",
     "Mixture",
     "Source",
     "Split",
     "SwissRoll",
     "cifar10",
     "digits",
+    "few_shot",
     "gaussian_mixture",
     "kl",
     "mnist",
     "mnist5k",
     "orthogonal_points",
     "points",
+    "pooled",
     "two_point",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Split", "cifar10", "digits", "mnist", "mnist5k"]
+__all__ = ["Logits", "Split", "cifar10", "digits", "few_shot", "mnist", "mnist5k", "pooled"]
 
 IDX_IMAGES = 2051
 MNIST_FILES = ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte")
@@ -41,6 +41,145 @@ class Split:
             got = tuple(getattr(self, name).shape)
             if len(got) != 2 or got[1] != d:
                 raise ValueError(f"{name}: got shape {got}, allowed is (n, {d})")
+
+
+@dataclass(frozen=True)
+class Logits:
+    """From grey levels to real numbers and back: dequantised pixels, then their logits.
+
+    A pixel k of {0, ..., levels - 1} becomes v = k + u with u uniform on [0, 1), and then
+    y = logit(alpha + (1 - 2 alpha) v / levels). A density p of y gives the pixels the
+    probability P(k) = E_u p(y) |dy/dv|, so that by Jensen
+    -log P(k) <= E_u[-log p(y) - log|dy/dv|], an equality for densities constant on each level.
+
+    Attributes:
+        levels: Number of grey levels: 256 for bytes, 17 for `digits`.
+        alpha: In (0, 1/2); keeps the logits finite.
+
+    Reference:
+        Dinh, Sohl-Dickstein and Bengio (2017), section 4.1, for the transform.
+    """
+
+    levels: int
+    alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check."""
+        if self.levels < 2:
+            raise ValueError(f"levels: got {self.levels}, allowed are numbers from 2")
+        if not 0 < self.alpha < 0.5:
+            raise ValueError(f"alpha: got {self.alpha}, allowed is 0 < alpha < 1/2")
+
+    def __call__(self, pixels: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Draw the dequantised pixels and take their logits.
+
+        Call it once per data set and keep the result: what is drawn anew in every epoch is no
+        sample of n fixed points, and bounds on generalization speak of one.
+
+        Args:
+            pixels: Multiples of 1 / (levels - 1) in [0, 1], (..., d).
+            generator: Source of the draws, on the device of `pixels`.
+
+        Returns:
+            Logits y, (..., d).
+
+        Raises:
+            ValueError: If pixels are no such multiples.
+        """
+        level = pixels.double() * (self.levels - 1)
+        whole = level.round()
+        wrong = (level - whole).abs() > 1e-3
+        if (wrong | (whole < 0) | (whole >= self.levels)).any():
+            raise ValueError(f"pixels: allowed are multiples of 1/{self.levels - 1} in [0, 1]")
+        uniform = torch.rand(
+            pixels.shape, generator=generator, dtype=torch.float64, device=pixels.device
+        )
+        share = self.alpha + (1 - 2 * self.alpha) * (whole + uniform) / self.levels
+        return torch.logit(share).to(pixels.dtype)
+
+    def pixels(self, logits: Tensor) -> Tensor:
+        """The pixels whose logits these are, multiples of 1 / (levels - 1), cut to [0, 1].
+
+        Args:
+            logits: Any real numbers, (..., d).
+
+        Returns:
+            Pixels, (..., d).
+        """
+        share = (torch.sigmoid(logits) - self.alpha) / (1 - 2 * self.alpha)
+        level = (share * self.levels).floor().clamp(0, self.levels - 1)
+        return level / (self.levels - 1)
+
+    def log_volume(self, logits: Tensor) -> Tensor:
+        """Log |det dy/dv|, by which densities of logits become those of dequantised pixels.
+
+        Args:
+            logits: Logits y, (..., d).
+
+        Returns:
+            Nats, (...,).
+        """
+        # dy/dv = (1 - 2 alpha) / levels / [q (1 - q)] with q the sigmoid of y.
+        softplus = torch.nn.functional.softplus
+        slope = softplus(logits) + softplus(-logits)
+        return (slope + math.log((1 - 2 * self.alpha) / self.levels)).sum(-1)
+
+    def bits(self, nll: Tensor, logits: Tensor) -> Tensor:
+        """Bits per dimension of the pixels from the negative log densities of their logits.
+
+        Args:
+            nll: -log p(y), or an upper bound on it, in nats, (...,).
+            logits: The logits y, (..., d).
+
+        Returns:
+            Bits per dimension, (...,).
+        """
+        return (nll - self.log_volume(logits)) / (logits.shape[-1] * math.log(2))
+
+
+def few_shot(split: Split, n: int, *, seed: int) -> Split:
+    """A split with n of its training images, drawn without replacement.
+
+    Args:
+        split: All images.
+        n: Training images to keep.
+        seed: Seed of the draw.
+
+    Returns:
+        The split; its held-out images are all there.
+
+    Raises:
+        ValueError: If there are fewer training images.
+    """
+    if not 0 < n <= len(split.train):
+        raise ValueError(f"n: got {n}, allowed are 1..{len(split.train)}")
+    order = torch.randperm(len(split.train), generator=torch.Generator().manual_seed(seed))
+    return Split(split.train[order[:n]], split.test, split.shape)
+
+
+def pooled(split: Split, factor: int) -> Split:
+    """Images made coarser: each pixel the mean of factor x factor.
+
+    Of 256 grey levels come 255 factor^2 + 1.
+
+    Args:
+        split: Images.
+        factor: Must divide rows and columns.
+
+    Returns:
+        The coarser split.
+
+    Raises:
+        ValueError: If the factor does not divide.
+    """
+    *leading, rows, columns = split.shape
+    if factor < 1 or rows % factor or columns % factor:
+        raise ValueError(f"factor: got {factor}, allowed are divisors of {rows} and {columns}")
+    fine = (*leading, rows // factor, factor, columns // factor, factor)
+    train, test = (
+        images.reshape(-1, *fine).mean((-3, -1)).flatten(1) for images in (split.train, split.test)
+    )
+    return Split(train, test, (*leading, rows // factor, columns // factor))
 
 
 def digits(*, test: int = 797, seed: int = 0) -> Split:

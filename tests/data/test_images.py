@@ -1,6 +1,7 @@
 """Images: what comes with packages, and readers of local files on files written here."""
 
 import gzip
+import math
 import pickle
 import struct
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from genbound.data import Split, cifar10, digits, mnist, mnist5k
+from genbound.data import Logits, Split, cifar10, digits, few_shot, mnist, mnist5k, pooled
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,79 @@ def test_refuses():
         digits(test=0)
     with pytest.raises(ValueError, match="train: got shape"):
         Split(torch.zeros(2, 5), torch.zeros(2, 4), (2, 2))
+
+
+@pytest.mark.parametrize(("levels", "alpha"), [(2, 0.2), (17, 0.05), (256, 0.05), (1021, 1e-3)])
+def test_logits_come_back_as_the_same_pixels(levels, alpha, generator):
+    transform = Logits(levels, alpha)
+    pixels = torch.randint(levels, (5, 7, 3), generator=generator) / (levels - 1)
+    logits = transform(pixels, generator=generator)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(transform.pixels(logits), pixels)
+    inside = torch.logit(torch.tensor([alpha, 1 - alpha]))
+    assert logits.min() >= inside[0] and logits.max() <= inside[1]
+    torch.testing.assert_close(
+        transform.pixels(torch.tensor([-50.0, 50.0])), torch.tensor([0.0, 1.0])
+    )
+
+
+def test_pixels_are_drawn_uniformly_within_their_level(generator):
+    transform = Logits(4, 0.1)
+    logits = transform(torch.full((20_000,), 1 / 3, dtype=torch.float64), generator=generator)
+    within = (torch.sigmoid(logits) - 0.1) / 0.8 * 4 - 1
+    assert within.min() >= 0 and within.max() < 1
+    assert abs(float(within.mean()) - 0.5) < 4 * (1 / 12 / 20_000) ** 0.5
+    assert abs(float(within.square().mean()) - 1 / 3) < 4 * (4 / 45 / 20_000) ** 0.5
+
+
+def test_the_log_volume_is_the_derivative_of_the_transform(generator):
+    transform = Logits(17, 0.05)
+    level = (17 * torch.rand(6, 5, generator=generator, dtype=torch.float64)).requires_grad_()
+    logits = torch.logit(0.05 + 0.9 * level / 17)
+    (slope,) = torch.autograd.grad(logits.sum(), level)
+    torch.testing.assert_close(transform.log_volume(logits), slope.log().sum(-1))
+    far = torch.full((3,), 200.0)
+    assert transform.log_volume(far).isfinite()
+
+
+def test_uniform_pixels_cost_as_many_bits_as_they_have(generator):
+    transform = Logits(16, 0.05)
+    pixels = torch.randint(16, (50, 9), generator=generator) / 15
+    logits = transform(pixels.double(), generator=generator)
+    # The law of logits of uniform levels: density 1 / levels per unit of v in each dimension.
+    nll = 9 * math.log(16) + transform.log_volume(logits)
+    torch.testing.assert_close(transform.bits(nll, logits), torch.full((50,), 4.0).double())
+
+
+def test_a_few_images_are_drawn_once():
+    split = digits()
+    few, again, other = (few_shot(split, 16, seed=seed) for seed in (3, 3, 4))
+    assert few.train.shape == (16, 64) and few.shape == (8, 8)
+    assert few.test is split.test
+    assert torch.equal(few.train, again.train) and not torch.equal(few.train, other.train)
+    same = (few.train[:, None] == split.train[None]).all(-1)
+    assert same.any(1).all() and same.any(0).sum() >= 16
+
+
+def test_coarse_images_are_means_and_have_grey_levels_of_their_own(generator):
+    images = torch.randint(256, (3, 2 * 4 * 6), generator=generator) / 255
+    split = pooled(Split(images, images[:1], (2, 4, 6)), 2)
+    assert split.shape == (2, 2, 3) and split.test.shape == (1, 12)
+    corner = images.reshape(3, 2, 4, 6)[1, 1, 2:, 4:].mean()
+    torch.testing.assert_close(split.train.reshape(3, 2, 2, 3)[1, 1, 1, 2], corner)
+    Logits(4 * 255 + 1)(split.train, generator=generator)
+    with pytest.raises(ValueError, match=r"pixels: allowed are multiples of 1/255"):
+        Logits(256)(split.train, generator=generator)
+
+
+def test_transforms_refuse():
+    with pytest.raises(ValueError, match="levels: got 1"):
+        Logits(1)
+    with pytest.raises(ValueError, match=r"alpha: got 0\.5"):
+        Logits(256, 0.5)
+    with pytest.raises(ValueError, match=r"pixels: allowed are multiples of 1/16 in \[0, 1\]"):
+        Logits(17)(torch.tensor([1.25]), generator=torch.Generator())
+    with pytest.raises(ValueError, match=r"n: got 1001, allowed are 1\.\.1000"):
+        few_shot(digits(), 1001, seed=0)
+    with pytest.raises(ValueError, match="factor: got 3, allowed are divisors of 8 and 8"):
+        pooled(digits(), 3)
