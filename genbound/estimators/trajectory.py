@@ -11,7 +11,7 @@ from genbound.estimate import Estimate, mean
 from genbound.protocols import ScoreModel
 from genbound.sampler import reverse_chain, time_grid
 
-__all__ = ["path_energy"]
+__all__ = ["Score", "path_energy", "reference_score"]
 
 Score = Callable[[Tensor, Tensor], Tensor]
 
@@ -63,12 +63,7 @@ def path_energy(
     Reference:
         Chen et al. 2025, the generator term of the diffusion bound (with the reference zero).
     """
-    if isinstance(reference, str) and reference not in REFERENCES:
-        raise ValueError(
-            f"reference: got {reference!r}, allowed are {sorted(REFERENCES)} or a score"
-        )
-    name = reference if isinstance(reference, str) else "given"
-    reference_score = REFERENCES[reference] if isinstance(reference, str) else reference
+    score_of_reference, name = reference_score(reference)
     horizon = model.horizon if horizon is None else horizon
     t_min = model.t_min if t_min is None else t_min
     times = time_grid(model.process, horizon, t_min, step=step).to(device)
@@ -76,8 +71,29 @@ def path_energy(
     energy = torch.zeros(paths, dtype=torch.float64, device=device)
     for now in reverse_chain(model.process, model.score, start, times, generator=generator):
         time = now.time.to(now.state).expand(len(now.state))
-        gap = now.score - reference_score(now.state, time)
+        gap = now.score - score_of_reference(now.state, time)
         energy += now.increment / 2 * gap.square().sum(-1).double()
     if not math.isfinite(float(energy.sum())):
         raise ValueError(f"step: got {step}, with which the chain diverged; choose it smaller")
     return mean(energy, method=f"path energy against the {name} score, {len(times) - 1} steps")
+
+
+def reference_score(reference: str | Score) -> tuple[Score, str]:
+    """A reference score and its name.
+
+    Args:
+        reference: ``"zero"``, ``"prior"`` or a score.
+
+    Returns:
+        The score; the word, or "given".
+
+    Raises:
+        ValueError: If ``reference`` is an unknown word.
+    """
+    if not isinstance(reference, str):
+        return reference, "given"
+    if reference not in REFERENCES:
+        raise ValueError(
+            f"reference: got {reference!r}, allowed are {sorted(REFERENCES)} or a score"
+        )
+    return REFERENCES[reference], reference
