@@ -25,7 +25,7 @@ def test_every_chapter_ran(real_site):
         assert list((real_site.parent / "cache" / chapter.name).glob("*.ipynb")), chapter.name
 
 
-@pytest.mark.parametrize("profile", ["smoke", "full"])
+@pytest.mark.parametrize("profile", ["smoke", "full", "study"])
 def test_profiles_hold_parameters_that_chapters_accept(profile):
     given = load_profile(ROOT, profile)
     assert differing(chapters(ROOT).values(), given).keys() == given.keys()
