@@ -191,6 +191,8 @@ def train(
         state["params"], state["optimiser"] = optimiser.update(
             state["params"], grads, state["optimiser"], rates
         )
+        if optimiser.kick is not None:
+            optimiser.kick(state["params"], rates, generators)
         state["step"] = step
         if capture_every and step % capture_every == 0:
             trajectory[step // capture_every - 1] = flatten(state["params"])

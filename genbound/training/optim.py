@@ -9,11 +9,11 @@ one call moves e members, each at its own rate; `torch.optim` can only share one
 networks the memory of fresh ones costs more than the arithmetic. Clone what shall stay.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 Params = dict[str, Tensor]
 State = dict[str, Any]
@@ -27,11 +27,15 @@ class Transform(NamedTuple):
         update: (params, grads, state, lr) -> (params, state), in place. `lr` is a float, or a
             tensor (e,) for parameters stacked as (e, ...).
         name: The rule and its constants in words; two transforms of one name do the same.
+        kick: (params, lr, generators) -> None, what a random rule adds after each update, in
+            place, each member's part drawn from its own generator; None for a rule without
+            chance.
     """
 
     init: Callable[[Params], State]
     update: Callable[[Params, Params, State, Tensor | float], tuple[Params, State]]
     name: str
+    kick: Callable[[Params, Tensor | float, Sequence[Generator]], None] | None = None
 
 
 def sgd(*, momentum: float = 0.0, weight_decay: float = 0.0) -> Transform:
@@ -47,8 +51,8 @@ def sgd(*, momentum: float = 0.0, weight_decay: float = 0.0) -> Transform:
     Raises:
         ValueError: If an argument is out of range.
     """
-    _check("momentum", momentum, below=1.0)
-    _check("weight_decay", weight_decay)
+    check("momentum", momentum, below=1.0)
+    check("weight_decay", weight_decay)
 
     def init(params: Params) -> State:
         if momentum == 0.0:
@@ -62,7 +66,7 @@ def sgd(*, momentum: float = 0.0, weight_decay: float = 0.0) -> Transform:
             step = _decayed(param, grads[name], weight_decay)
             if momentum != 0.0:
                 step = state["velocity"][name].mul_(momentum).add_(step)
-            param.sub_(_along(lr, param) * step)
+            param.sub_(along(lr, param) * step)
         return params, state
 
     return Transform(init, update, f"sgd(momentum={momentum}, weight_decay={weight_decay})")
@@ -94,10 +98,10 @@ def adam(
         Kingma and Ba (2015), algorithm 1.
     """
     first, second = betas
-    _check("betas[0]", first, below=1.0)
-    _check("betas[1]", second, below=1.0)
-    _check("eps", eps)
-    _check("weight_decay", weight_decay)
+    check("betas[0]", first, below=1.0)
+    check("betas[1]", second, below=1.0)
+    check("eps", eps)
+    check("weight_decay", weight_decay)
 
     def init(params: Params) -> State:
         mean, square = (
@@ -116,7 +120,7 @@ def adam(
             grad = _decayed(param, grads[name], weight_decay)
             mean = state["mean"][name].lerp_(grad, 1 - first)
             square = state["square"][name].mul_(second).addcmul_(grad, grad, value=1 - second)
-            scale = square.sqrt().add_(eps * root).div_(_along(rate, param))
+            scale = square.sqrt().add_(eps * root).div_(along(rate, param))
             param.addcdiv_(mean, scale, value=-1)
         return params, state
 
@@ -128,13 +132,14 @@ def _decayed(param: Tensor, grad: Tensor, weight_decay: float) -> Tensor:
     return grad if weight_decay == 0.0 else torch.add(grad, param, alpha=weight_decay)
 
 
-def _along(lr: Tensor | float, param: Tensor) -> Tensor | float:
-    """The rates with the trailing axes that let them multiply a stacked parameter."""
+def along(lr: Tensor | float, param: Tensor) -> Tensor | float:
+    """One number per member, with the trailing axes that let it multiply a stacked parameter."""
     if not isinstance(lr, Tensor):
         return lr
     return lr.reshape(lr.shape + (1,) * (param.ndim - lr.ndim)).to(param)
 
 
-def _check(name: str, value: float, *, below: float = float("inf")) -> None:
+def check(name: str, value: float, *, below: float = float("inf")) -> None:
+    """Refuse a constant outside [0, below)."""
     if not 0.0 <= value < below:
         raise ValueError(f"{name} must be in [0, {below}), got {value}")

@@ -9,10 +9,20 @@ from torch import Generator, Tensor, nn
 
 from genbound.models.networks import MLP
 from genbound.protocols import Objective
-from genbound.training import Run, Transform, adam, grid, progress_bar, sgd, stream, train
+from genbound.training import (
+    Run,
+    Transform,
+    adam,
+    grid,
+    noisy_sgd,
+    progress_bar,
+    sgd,
+    stream,
+    train,
+)
 
 BATCH = 8
-OPTIMISERS = [adam(weight_decay=0.01), sgd(momentum=0.9)]
+OPTIMISERS = [adam(weight_decay=0.01), sgd(momentum=0.9), noisy_sgd(noise=0.01, clip=0.5)]
 
 
 def build(member: dict) -> nn.Module:
