@@ -8,7 +8,7 @@ likelihood weighting of the score-matching loss is the uniform law in lambda.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -163,13 +163,38 @@ class DenoisingLoss:
 
     def __call__(self, module: Callable[[Tensor, Tensor], Tensor], sample: Any) -> Tensor:  # noqa: ANN401
         """The loss of one sample, 0-dim, in nats."""
-        data, noise, uniform, low, high = sample
-        strata = torch.arange(len(uniform), dtype=data.dtype, device=data.device)
-        time = self.process.time_of(low + (high - low) * (strata + uniform) / len(uniform))
-        signal_scale, noise_scale = (scale.unsqueeze(-1) for scale in self.process.moments(time))
-        score = module(signal_scale * data + noise_scale * noise, time)
-        error = noise + noise_scale * score
-        return (high - low) / 2 * error.square().sum(-1).mean()
+        noisy, time, noise, noise_scale, half_range = noised(self.process, sample)
+        error = noise + noise_scale * module(noisy, time)
+        return half_range * error.square().sum(-1).mean()
+
+
+class Noised(NamedTuple):
+    """A batch of `denoising_objective`, noised.
+
+    Attributes:
+        noisy: x_t, (b, d).
+        time: t, (b,).
+        noise: (b, d).
+        noise_scale: sigma_t, (b, 1).
+        half_range: [lambda(t_min) - lambda(T)] / 2, 0-dim: the factor that turns a mean over the
+            batch of sigma_t^2 |...|^2 into 1/2 int g_t^2 E |...|^2 dt.
+    """
+
+    noisy: Tensor
+    time: Tensor
+    noise: Tensor
+    noise_scale: Tensor
+    half_range: Tensor
+
+
+def noised(process: Any, sample: Any) -> Noised:  # noqa: ANN401
+    """Noise the batch that `denoising_objective` drew."""
+    data, noise, uniform, low, high = sample
+    strata = torch.arange(len(uniform), dtype=data.dtype, device=data.device)
+    time = process.time_of(low + (high - low) * (strata + uniform) / len(uniform))
+    signal_scale, noise_scale = (scale.unsqueeze(-1) for scale in process.moments(time))
+    noisy = signal_scale * data + noise_scale * noise
+    return Noised(noisy, time, noise, noise_scale, (high - low) / 2)
 
 
 def _check_times(horizon: float, t_min: float) -> None:
