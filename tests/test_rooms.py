@@ -31,6 +31,7 @@ bounds:       symbolic estimate derivation derivations sde mixtures sampler data
               estimators bound
 training:     protocols
 models:       symbolic sde protocols
+comparison:   estimate
 plot:
 interactive:  symbolic
 record:
@@ -50,6 +51,7 @@ BANNED = {
     "derivations": {"torch", "numpy", "scipy"},
     "estimators": {"sympy"},
     "training": {"sympy"},
+    "comparison": {"sympy"},
 }
 
 
