@@ -206,3 +206,31 @@ base = _result(
 ).equals(d * (sp.log(1 - _a) - u * _v / n) / 2, by="collecting logarithms")
 """Training loss less the information kept at t_min: explicit loss less encoder information,
 less the divergence between the noised empirical law and the noised truth."""
+
+path = _result(r"\mathcal{B}_{\mathrm{path}}", score_error.expr + prior.expr, "score plus prior")
+"""The path bound; also D+ with the gap and the sample's distance from the truth kept."""
+
+_root = scale.expr * sp.sqrt(2 * information.expr)
+
+tight = _result(
+    r"\mathcal{B}_{\mathrm{tight}}", base.expr + rate.expr + _root, "base, rate, bounded gap"
+)
+"""Theorem D+ with the sample's distance from the truth kept: it may be dropped, which adds it."""
+
+generator_term = _result(
+    r"{R_{2}\sqrt{2\bar{I}}}",
+    sp.sqrt(2 * generator_scale2.expr * information.expr),
+    "the paper's generator term, with the information of the weights",
+)
+"""Theorem C_eps is base + mean of R_1 sqrt(2 KL) over noised data + this term."""
+
+nll = _result(
+    r"\mathrm{NLL}_{\varepsilon}", exact.expr + d * sp.log(2 * sp.pi * sp.E) / 2, "plus entropy"
+)
+
+nll_bound = _result(
+    r"\mathcal{B}_{\mathrm{NLL}}",
+    denoising_hat.expr + rate.expr + _root + d * sp.log(2 * sp.pi * sp.E * (1 - u)) / 2,
+    "training loss, rate, bounded gap, entropy of the last noise",
+)
+"""Theorem E; less the entropy of the noised truth it is :data:`tight`."""

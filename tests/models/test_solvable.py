@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genbound.data import Gaussian
-from genbound.models.solvable import MeanLearner
+from genbound.models.solvable import LinearScore, MeanLearner
 from genbound.protocols import ScoreModel
 from genbound.sampler import sample
 from genbound.sde import cosine, ou, vp
@@ -68,3 +68,37 @@ def test_its_chain_ends_at_the_shrunken_mean(generator):
     gap = points.mean(0) - shrink * torch.tensor([2.0, -1.0])
     assert float(gap.abs().max()) < 4 / math.sqrt(4000) + 0.02
     assert points.var(0).tolist() == pytest.approx([1, 1], abs=0.12)
+
+
+@given(
+    st.integers(0, 100),
+    st.integers(1, 4),
+    st.floats(0.001, 0.99),
+    st.sampled_from([vp(), ou(), cosine()]),
+)
+def test_the_linear_score_is_that_of_its_gaussian(seed, d, time, process):
+    generator = torch.Generator().manual_seed(seed)
+    root = torch.randn(d, d, generator=generator, dtype=torch.float64)
+    mean = torch.randn(d, generator=generator, dtype=torch.float64)
+    model = LinearScore(mean, root @ root.mT, process, 1.0, 0.001)
+    points = torch.randn(7, d, generator=generator, dtype=torch.float64)
+    law = Gaussian(mean, root @ root.mT).noised(process, time)
+    assert torch.allclose(model.score(points, time), law.score(points), atol=1e-6, rtol=1e-6)
+    times = torch.full((7,), time)
+    assert torch.allclose(model.score(points, times), model.score(points, time), atol=1e-4)
+
+
+def test_a_linear_score_checks_its_covariance(device):
+    mean = torch.zeros(2, device=device)
+    identity = torch.eye(2, device=device)
+    model = LinearScore(mean, identity, vp(), 1.0, 0.01)
+    assert isinstance(model, ScoreModel)
+    score = model.score(torch.ones(3, 2, device=device), 0.5)
+    assert torch.allclose(score, -torch.ones(3, 2, device=device))
+    for wrong, words in (
+        (torch.eye(3), "covariance: got shape"),
+        (torch.tensor([[1.0, 0.5], [0.0, 1.0]]), "not symmetric"),
+        (torch.diag(torch.tensor([1.0, -0.5])), "eigenvalue"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            LinearScore(mean, wrong.to(device), vp(), 1.0, 0.01)

@@ -78,6 +78,12 @@ _r, _d = mean_learner.r, mean_learner.d
 _b2 = (_x - _c) ** 2
 _one_point = {mean_learner.offset2: _d * _b2, mean_learner.point2: _d * _x**2}
 
+_one_point_closed = {
+    gap_encoder: _d * (_b2 + _r - ((1 - _r) * _x - _c) ** 2 - _r * (1 - _r)) / (2 * (1 - _r)),
+    scale_encoder: sp.sqrt(mean_learner.encoder_scale2.expr.subs(_one_point)),
+    root_rate: sp.sqrt(mean_learner.encoder_rate.expr.subs(_one_point)),
+}
+
 encoder_gap_is_bounded = Derivation.of(
     gap_encoder,
     gap_encoder,
@@ -88,11 +94,7 @@ encoder_gap_is_bounded = Derivation.of(
     sp.sqrt(2) * scale_encoder * root_rate,
     cite="Donsker and Varadhan 1983; Boucheron, Lugosi and Massart 2013, section 4.9",
     by=r"transport from \(\pi\) to the encoder, datum by datum, then their mean",
-    witness={
-        gap_encoder: _d * (_b2 + _r - ((1 - _r) * _x - _c) ** 2 - _r * (1 - _r)) / (2 * (1 - _r)),
-        scale_encoder: sp.sqrt(mean_learner.encoder_scale2.expr.subs(_one_point)),
-        root_rate: sp.sqrt(mean_learner.encoder_rate.expr.subs(_one_point)),
-    },
+    witness=_one_point_closed,
 )
 """Tried on one datum; with a common constant R_1 the mean over data is linear in both sides."""
 
@@ -117,6 +119,9 @@ joint_is_bounded = Derivation.of(
     witness=one_datum,
 )
 
+# On one datum the right side is 0; the population, for which it holds too, shows wrong factors.
+_population_pair = {info_pair_hat: population[info_pair], info_end_hat: population[info_end]}
+
 pair_keeps_more = Derivation.of(
     info_pair_hat, info_pair_hat, by="information between both ends", domain=domain
 ).granted(
@@ -124,8 +129,7 @@ pair_keeps_more = Derivation.of(
     info_end_hat,
     cite="data-processing inequality",
     by=r"\(X\to x_\varepsilon\to x_T\)",
-    # On one datum the right side is 0; the population shows a wrong factor.
-    witness={info_pair_hat: population[info_pair], info_end_hat: population[info_end]},
+    witness=_population_pair,
 )
 
 entropy_falls = Derivation.of(
@@ -193,6 +197,11 @@ smoothed = (
 _v, _n = 1 - _r, mean_learner.n
 _channel = {signal2: _v**2 / _n**2, noise2: _v + _v**2 * (_n - 1) / _n**2}
 
+_generated = {
+    information: _d * channel_information.expr.subs(_channel),
+    energy: _d * _v / (2 * _n),
+}
+
 generated_information = Derivation.of(
     information,
     information,
@@ -203,10 +212,7 @@ generated_information = Derivation.of(
     energy / n,
     cite="Chen, Zhu and Shkurti 2025, in the spirit of Theorem 6.3",
     by="path divergence to a reference sampler that has not seen the data",
-    witness={
-        information: _d * channel_information.expr.subs(_channel),
-        energy: _d * _v / (2 * _n),
-    },
+    witness=_generated,
 )
 
 paper = smoothed.at_most(
