@@ -81,7 +81,7 @@ def two_values(q: Tensor, p: Tensor, n: int) -> "dict[Symbol, Tensor]":
         discrete.encoded_loss_hat: mean(-(pairs * decoder.log()).sum((-1, -2))),
         discrete.prior_loss: mean((truth.unsqueeze(-2) * loss).sum(-1)),
         discrete.prior_loss_hat: mean((seen * loss).sum(-1)),
-        weighted_root: mean((seen * ranges).sum(-1) * kept.sqrt()),
+        weighted_root: mean((seen * ranges).sum(-1) * kept.clamp_min(0).sqrt()),
         scale_generator: (loss.amax((-1, -2)) - loss.amin((-1, -2))) / 2,
         information: mean(from_truth),
     }

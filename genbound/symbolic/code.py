@@ -20,7 +20,8 @@ def to_torch(args: Sequence[sp.Symbol], expr: sp.Expr) -> Callable[..., "Tensor"
     The result accepts tensors and Python numbers in any mixture, broadcasts, works under ``vmap``
     and ``grad``, and computes in the dtype and on the device of its first floating tensor argument
     (float64 if there is none). Three gaps of SymPy's own printer are closed: Python
-    numbers as arguments, constants such as ``sqrt(2)`` inside functions, and ``expm1``/``log1p``.
+    numbers as arguments, constants such as ``sqrt(2)`` inside functions, and the functions
+    ``expm1``, ``log1p`` and ``erfc``.
 
     Args:
         args: The symbols, in the order of the compiled function's arguments.
@@ -61,6 +62,7 @@ def to_torch(args: Sequence[sp.Symbol], expr: sp.Expr) -> Callable[..., "Tensor"
             "loggamma": torch.lgamma,
             "expm1": torch.expm1,
             "log1p": torch.log1p,
+            "erfc": torch.erfc,
         },
         "torch",
     ]
@@ -124,7 +126,7 @@ class _Printer(TorchPrinter):
     def _print_named(self, expr: sp.Function) -> str:
         return f"{type(expr).__name__}({', '.join(map(self._print, expr.args))})"
 
-    _print_expm1 = _print_log1p = _print_named
+    _print_expm1 = _print_log1p = _print_erfc = _print_named
 
 
 def _fold_constants(expr: sp.Expr) -> sp.Expr:

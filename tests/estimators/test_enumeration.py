@@ -74,7 +74,7 @@ def slowly(q, p, n):
             part = weight / n
             totals["entropy"] -= part * math.log(seen[x])
             constant = abs(math.log(g(x, 0) / g(x, 1))) / 2
-            totals["root"] += part * constant * math.sqrt(rate)
+            totals["root"] += part * constant * math.sqrt(max(rate, 0.0))
             for z in (0, 1):
                 code = part * flip(x, z)
                 totals["loss"] -= code * math.log(g(x, z))
