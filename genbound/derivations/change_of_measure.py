@@ -1,56 +1,249 @@
 """How far an average can move when the law changes: the lemmas behind every gap term."""
 
 import sympy as sp
+from sympy.stats import Expectation, Normal, Variance
 
 from genbound.derivation import Derivation
+from genbound.derivations import gaussian
 
-__all__ = ["gap", "gaussian_quadratic", "information", "nonnegative_loss", "scale", "transport"]
+__all__ = [
+    "divergence",
+    "gamma_tail",
+    "gap",
+    "gaussian_quadratic",
+    "information",
+    "left_tail",
+    "nonnegative_loss",
+    "pointwise",
+    "quadratic_moments",
+    "right_tail",
+    "sample_gap",
+    "scale",
+    "shrunk",
+    "slope",
+    "stretched",
+    "transport",
+    "transport_at_slope",
+    "transport_gamma",
+    "variational",
+]
 
 divergence = sp.Symbol(r"\mathrm{KL}", positive=True)
 scale = sp.Symbol("R", positive=True)
 slope = sp.Symbol("lambda", positive=True)
 gap = sp.Symbol(r"\Delta", real=True)
 information = sp.Symbol(r"\bar{I}", nonnegative=True)
+variance_factor = sp.Symbol("v", positive=True)
+gamma_scale = sp.Symbol("c", positive=True)
 
-_s2 = sp.Symbol("s^{2}", positive=True)
 _d = sp.Symbol("d", positive=True, integer=True)
 
-# f = |x|^2/2 with Q = N(0, I_d) and P = N(0, s^2 I_d), s < 1: both sides are closed forms.
-_quadratic = {
-    gap: _d * (1 - _s2) / 2,
-    divergence: _d * (_s2 - 1 - sp.log(_s2)) / 2,
-    scale: sp.sqrt(_d / 2),
+# The variational formula. The tilted law Q_f has the density q e^f / z, with z = E_Q e^f.
+_p, _q, _z = sp.symbols("p q z", positive=True)
+_f = sp.Symbol("f", real=True)
+_tilted = _q * sp.exp(_f) / _z
+
+pointwise = Derivation.of(
+    sp.Symbol(r"{f-\log z}"), _f - sp.log(_z), by=r"at one point, \(z=\mathbb{E}_Qe^{f}\)"
+).equals(sp.log(_p / _q) - sp.log(_p / _tilted), by=r"the tilted density is \(q_f = q\,e^{f}/z\)")
+"""The identity behind the variational formula, before any mean is taken."""
+
+_mean_p = sp.Symbol(r"{\mathbb{E}_P[f]}", real=True)
+_mean_q = sp.Symbol(r"{\mathbb{E}_Q[f]}", real=True)
+_log_laplace = sp.Symbol(r"{\log\,\mathbb{E}_Q[e^{f}]}", real=True)
+_to_tilted = sp.Symbol(r"\mathrm{KL}(P\|Q_f)", nonnegative=True)
+_functional = sp.Symbol("J(f)", real=True)
+_m, _c = sp.symbols("m c", real=True)
+_s2 = sp.Symbol("s^{2}", positive=True)
+
+
+def _kl(mean: sp.Expr, variance: sp.Expr) -> sp.Expr:
+    """Divergence of N(mean, variance) from N(0, 1)."""
+    values = {gaussian.m: mean, gaussian.s2: variance, gaussian.m_2: 0, gaussian.s2_2: 1}
+    return gaussian.kl.expr.subs(values, simultaneous=True)
+
+
+# P = N(m, s^2), Q = N(0, 1) and f = c x: the tilted law is N(c, 1).
+_shifted = {
+    _mean_p: _c * _m,
+    _log_laplace: _c**2 / 2,
+    divergence: _kl(_m, _s2),
+    _to_tilted: _kl(_m - _c, _s2),
 }
 
-transport = (
-    Derivation.of(gap, gap, by=r"mean under \(Q\) less mean under \(P\)", domain={_s2: (0, 1)})
+variational = (
+    Derivation.of(_functional, _mean_p - _log_laplace, by="definition")
     .granted(
-        "<=",
-        divergence / slope + slope * scale**2 / 2,
+        "=",
+        divergence - _to_tilted,
         cite="Donsker and Varadhan 1983; Boucheron, Lugosi and Massart 2013, section 4.9",
-        by=r"variational formula with \(-\lambda f\)",
-        witness=_quadratic,
+        by=r"mean under \(P\) of the pointwise identity",
+        witness=_shifted,
     )
-    .specialise({slope: sp.sqrt(2 * divergence) / scale}, by=r"the best \(\lambda\)")
-    .equals(scale * sp.sqrt(2 * divergence), by="collecting terms")
+    .at_most(divergence, by="a divergence is not negative")
 )
+"""Donsker and Varadhan: E_P f - log E_Q e^f <= KL(P||Q), equality where P is the tilted law."""
+
+# One side only: the formula for -lambda f, lambda > 0.
+_left_laplace = sp.Symbol(r"{\log\,\mathbb{E}_Q[e^{-\lambda f}]}", real=True)
+_left_functional = sp.Symbol(r"J(-\lambda f)", real=True)
+_left_variational = variational.specialise(
+    {_functional: _left_functional}, by=r"\(-\lambda f\) for \(f\)"
+)
+_left_definition = Derivation.of(_left_functional, -slope * _mean_p - _left_laplace)
+
+left_tail = Derivation.of(_left_laplace, _left_laplace, by="left tail").granted(
+    "<=",
+    -slope * _mean_q + slope**2 * scale**2 / 2,
+    cite="definition of R",
+    by=r"assumption: \(f\) is left-\(R\)-sub-Gaussian under \(Q\)",
+    # f = R x + c under N(0, 1), where the two sides agree.
+    witness={_left_laplace: -slope * _c + (slope * scale) ** 2 / 2, _mean_q: _c},
+)
+"""What the constant R promises: only of the left tail of f under Q."""
+
+_moved = (
+    Derivation.of(gap, _mean_q - _mean_p, by=r"mean under \(Q\) less mean under \(P\)")
+    .equals(
+        _mean_q + (_left_functional + _left_laplace) / slope,
+        by=r"definition of \(J(-\lambda f)\)",
+        using=[_left_definition],
+    )
+    .at_most(
+        _mean_q + (divergence + _left_laplace) / slope,
+        by="variational formula",
+        using=[_left_variational],
+    )
+)
+
+transport_at_slope = _moved.at_most(
+    divergence / slope + slope * scale**2 / 2, by="the left tail", using=[left_tail]
+)
+"""The inequality at one lambda: what the divergence costs plus what the tail costs."""
+
+transport = transport_at_slope.specialise(
+    {slope: sp.sqrt(2 * divergence) / scale}, by=r"the best \(\lambda\)"
+).equals(scale * sp.sqrt(2 * divergence), by="collecting terms")
 """One-sided transport inequality: E_Q f <= E_P f + R sqrt(2 KL(P||Q)).
 
 Only the left tail of f under Q is needed: log E exp(-lambda (f - E f)) <= lambda^2 R^2 / 2.
 """
 
-_a, _b = sp.symbols("a b", positive=True)
+# Heavier left tails. Witness: f = -X, X gamma with shape k and scale c, so that v = k c^2.
+_share = sp.Symbol("r", positive=True)
+_shape = sp.Symbol("k", positive=True)
+_gamma_domain = {_share: (0, 1)}
 
-gaussian_quadratic = Derivation.of(
-    sp.Symbol(r"\log\,\mathbb{E}\,e^{-\lambda a(\xi+b)^2}"),
-    -sp.log(1 + 2 * slope * _a) / 2 - slope * _a * _b**2 / (1 + 2 * slope * _a),
-    by="Gaussian integral",
-).at_most(
-    -slope * _a * (1 + _b**2) + slope**2 * 2 * _a**2 * (1 + 2 * _b**2) / 2,
-    by=r"\(-\lambda\) mean \(+\,\lambda^2/2\) variance",
+gamma_tail = Derivation.of(
+    sp.Symbol(r"{\log\,\mathbb{E}\,e^{\lambda(X-\mathbb{E}X)}}", real=True),
+    -_shape * sp.log(1 - _share) - _shape * _share,
+    by=r"gamma law of shape \(k\), \(r=c\lambda\)",
+    domain=_gamma_domain,
+).at_most(_shape * _share**2 / (2 * (1 - _share)), by=r"\(\lambda^2 v/2(1-c\lambda)\)")
+"""A gamma variable is sub-gamma, with v its variance and c its scale."""
+
+_heavy_tail = Derivation.of(
+    _left_laplace, _left_laplace, by="left tail", domain=_gamma_domain
+).granted(
+    "<=",
+    -slope * _mean_q + slope**2 * variance_factor / (2 * (1 - gamma_scale * slope)),
+    cite="definition of v and c",
+    by=r"assumption: \(f\) is left-sub-gamma, \(\lambda<1/c\)",
+    witness={
+        _left_laplace: -_shape * sp.log(1 - _share),
+        _mean_q: -_shape * gamma_scale,
+        slope: _share / gamma_scale,
+        variance_factor: _shape * gamma_scale**2,
+    },
 )
-"""A positive quadratic of a normal variable is left-sub-Gaussian with R^2 its variance."""
 
+transport_gamma = (
+    _moved.at_most(
+        divergence / slope + slope * variance_factor / (2 * (1 - gamma_scale * slope)),
+        by="the heavier left tail",
+        using=[_heavy_tail],
+    )
+    .specialise(
+        {slope: 1 / (gamma_scale + sp.sqrt(variance_factor / (2 * divergence)))},
+        by=r"the best \(\lambda\)",
+    )
+    .equals(
+        sp.sqrt(2 * variance_factor * divergence) + gamma_scale * divergence,
+        by="collecting terms",
+    )
+)
+"""The same for a left-sub-gamma f: E_Q f <= E_P f + sqrt(2 v KL) + c KL."""
+
+# Quadratics of a normal variable.
+_a = sp.Symbol("a", positive=True)
+_b = sp.Symbol("b", real=True)
+_x = sp.Symbol("x", real=True)
+_xi = Normal("xi", 0, 1)
+_quadratic = _a * (_xi + _b) ** 2
+_square = -slope * _a + slope**2 * _a**2
+_offset = -slope * _a * _b**2
+
+quadratic_moments = Derivation.of(
+    sp.Symbol(r"{\lambda^{2}\mathrm{Var}(f)/2-\lambda\,\mathbb{E}f}", real=True),
+    slope**2 * Variance(_quadratic) / 2 - slope * Expectation(_quadratic),
+    by=r"\(f=a(\xi+b)^2\)",
+).equals(_square + _offset + 2 * slope**2 * _a**2 * _b**2, by="moments of a normal")
+"""Mean a (1 + b^2) and variance 2 a^2 (1 + 2 b^2)."""
+
+gaussian_quadratic = (
+    Derivation.of(
+        sp.Symbol(r"\log\,\mathbb{E}\,e^{-\lambda a(\xi+b)^2}"),
+        sp.log(
+            sp.Integral(
+                sp.exp(-slope * _a * (_x + _b) ** 2 - _x**2 / 2) / sp.sqrt(2 * sp.pi),
+                (_x, -sp.oo, sp.oo),
+            )
+        ),
+        by="normal density",
+    )
+    .equals(
+        -sp.log(1 + 2 * slope * _a) / 2 + _offset / (1 + 2 * slope * _a), by="Gaussian integral"
+    )
+    .at_most(_square + _offset / (1 + 2 * slope * _a), by=r"\(\log(1+x)\ge x-x^2/2\)")
+    .at_most(_square + _offset + 2 * slope**2 * _a**2 * _b**2, by=r"\(-\frac{1}{1+x}\le x-1\)")
+    .equals(
+        quadratic_moments.lhs,
+        by=r"\(-\lambda\) mean \(+\,\lambda^2/2\) variance",
+        using=[quadratic_moments],
+    )
+)
+"""A positive quadratic of a normal variable is left-sub-Gaussian with R^2 its variance.
+
+Logarithms of Laplace transforms add over independent coordinates, and so do means and variances:
+the same holds for sums of such quadratics.
+"""
+
+_r = sp.Symbol("r", positive=True)
+
+right_tail = Derivation.of(
+    sp.Symbol(r"\log\,\mathbb{E}\,e^{\lambda a\xi^2}"),
+    -sp.log(1 - _r) / 2,
+    by=r"Gaussian integral, \(r = 2\lambda a < 1\)",
+    domain={_r: (0, 1)},
+).at_least(_r / 2 + _r**2 / 4, by=r"\(\lambda\) mean \(+\,\lambda^2/2\) variance")
+"""The other tail breaks the same inequality at every lambda, and is infinite from 1/2a on."""
+
+# f = |x|^2 / 2 under Q = N(0, I_d), so R^2 = d / 2, against P = N(0, s^2 I_d).
+_spread = sp.Symbol(r"\Delta^{2}", nonnegative=True)
+
+shrunk = Derivation.of(
+    _spread, (_d * (1 - 1 / (1 + _r)) / 2) ** 2, by=r"\(s^2=1/(1+r)\), below 1"
+).at_most(
+    2 * (_d / 2) * _d * _kl(sp.Integer(0), 1 / (1 + _r)), by=r"\(2R^2\,\mathrm{KL}\), \(R^2=d/2\)"
+)
+"""Where P is narrower, the mean falls, and by no more than the inequality says."""
+
+stretched = Derivation.of(_spread, (_d * _r / 2) ** 2, by=r"\(s^2=1+r\), above 1").at_least(
+    2 * (_d / 2) * _d * _kl(sp.Integer(0), 1 + _r), by=r"\(2R^2\,\mathrm{KL}\), \(R^2=d/2\)"
+)
+"""Where P is wider, the mean rises by more: the two-sided inequality is false at every width."""
+
+# A loss that is not negative.
 _loss = sp.Symbol("f", positive=True)
 _second = sp.Symbol(r"{\mathbb{E}[f^{2}]}", positive=True)
 _first = sp.Symbol(r"{\mathbb{E}[f]}", positive=True)
@@ -79,22 +272,33 @@ nonnegative_loss = (
 )
 """A non-negative loss is left-sub-Gaussian with R^2 = E f^2: no bounded loss is needed."""
 
-# The sample mean of N(mu, I_d) under the loss w |x - mean|^2 / 2: chapter "solved exactly".
-_n, _w = sp.symbols("n w", positive=True)
-_mean_learner = {
-    gap: _w * _d / _n,
-    scale: _w * (1 + 1 / _n) * sp.sqrt(_d / 2),
-    information: _d * sp.log(_n / (_n - 1)) / 2,
-}
+# Data X = +1 or -1, a learner that keeps a copy W of one datum, right with probability
+# (1 + rho) / 2, and the loss -R W X: as rho tends to 0 the two sides agree.
+_rho = sp.Symbol("rho", positive=True)
+_mean_root = sp.Symbol(r"\overline{\sqrt{I}}", nonnegative=True)
+_copied = ((1 + _rho) * sp.log(1 + _rho) + (1 - _rho) * sp.log(1 - _rho)) / 2
+_copier = {gap: scale * _rho, information: _copied, _mean_root: sp.sqrt(_copied)}
 
-sample_gap = Derivation.of(
-    gap, gap, by="population loss minus training loss", domain={_n: (1, None)}
-).granted(
-    "<=",
-    scale * sp.sqrt(2 * information),
-    cite="Xu and Raginsky 2017; Bu, Zou and Veeravalli 2020",
-    by="transport for each datum, then concavity of the root",
-    witness=_mean_learner,
+sample_gap = (
+    Derivation.of(gap, gap, by="population loss minus training loss", domain={_rho: (0, 1)})
+    .granted(
+        "<=",
+        sp.sqrt(2) * scale * _mean_root,
+        cite="Xu and Raginsky 2017; Bu, Zou and Veeravalli 2020",
+        by="transport for each datum, then the mean over data",
+        witness=_copier,
+    )
+    .granted(
+        "<=",
+        scale * sp.sqrt(2 * information),
+        cite="Jensen",
+        by="concavity of the root",
+        # Two values of the information, alpha^2 and beta^2, with weights rho and 1 - rho.
+        witness={
+            _mean_root: _rho * _p + (1 - _rho) * _q,
+            information: _rho * _p**2 + (1 - _rho) * _q**2,
+        },
+    )
 )
 """Expected gap of a left-R-sub-Gaussian loss: Delta <= R sqrt(2 I), with I = mean_i I(theta; X_i).
 

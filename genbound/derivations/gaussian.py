@@ -5,7 +5,19 @@ from sympy.stats import Expectation, Normal
 
 from genbound.derivation import Derivation
 
-__all__ = ["channel_information", "d", "entropy", "kl", "noise2", "prior_kl", "signal2"]
+__all__ = [
+    "channel_information",
+    "d",
+    "entropy",
+    "kl",
+    "noise2",
+    "prior_kl",
+    "prior_kl_args",
+    "prior_kl_excess",
+    "prior_kl_slope",
+    "same_variance",
+    "signal2",
+]
 
 d = sp.Symbol("d", positive=True, integer=True)
 m, m_2 = sp.symbols("m m_2", real=True)
@@ -31,6 +43,13 @@ kl = Derivation.of(
 ).equals(((s2 + (m - m_2) ** 2) / s2_2 - 1 - sp.log(s2 / s2_2)) / 2, by="moments of x")
 """Divergence between two normal laws, nats."""
 
+same_variance = Derivation.of(
+    sp.Symbol(r"\mathrm{KL}(N(m,s^{2})\|N(m_{2},s^{2}))"),
+    kl.expr.subs(s2_2, s2),
+    by="equal variances",
+).equals((m - m_2) ** 2 / (2 * s2), by="collecting terms")
+"""Divergence between two normal laws that differ in their means alone, nats."""
+
 channel_information = Derivation.of(
     sp.Symbol("{I(U;U+V)}"),
     entropy.expr.subs(s2, signal2 + noise2) - entropy.expr.subs(s2, noise2),
@@ -55,3 +74,27 @@ Its arguments are :data:`prior_kl_args`.
 """
 
 prior_kl_args = (_a, _norm2, d)
+
+prior_kl_slope = (
+    Derivation.of(
+        sp.Symbol(r"{\partial_B\,\mathrm{KL}(E_T(x)\|\pi)}", real=True),
+        -_a * sp.diff(prior_kl.expr, _a),
+        by=r"chain rule: \(a=e^{-B}\), so \(\partial_B=-a\,\partial_a\)",
+        domain={_a: (0, 1)},
+    )
+    .equals(-_a * (_norm2 + d * _a / (1 - _a)) / 2, by="differentiate")
+    .at_most(0, by="every factor has its sign")
+)
+"""The encoder's rate falls along the clock, for every datum."""
+
+prior_kl_excess = (
+    Derivation.of(
+        sp.Symbol(r"{\mathrm{KL}(E_T(x)\|\pi)-a\|x\|^{2}/2}", real=True),
+        prior_kl.expr - _a * _norm2 / 2,
+        by="less its first-order part",
+        domain={_a: (0, 1)},
+    )
+    .equals(d * (-_a - sp.log(1 - _a)) / 2, by="collecting terms")
+    .at_most(d * _a**2 / (4 * (1 - _a)), by="power series of the logarithm")
+)
+"""For long horizons only the norm of the datum counts: the rest is of second order in a."""

@@ -1,36 +1,110 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy as sp
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from genbound.derivation import Derivation
 from genbound.derivations import change_of_measure as lemmas
+from genbound.symbolic import Refuted
+
+LETTERS = ("divergence", "gap", "information", "scale", "slope")
 
 positive = st.floats(0.05, 3)
 real = st.floats(-3, 3)
 
 
 def test_grades():
-    found = {
-        name: value.grades
-        for name, value in vars(lemmas).items()
-        if isinstance(value, Derivation) and not name.startswith("_")
-    }
+    found = {name: getattr(lemmas, name).grades for name in lemmas.__all__ if name not in LETTERS}
+    cited = ("defined", "granted")
     assert found == {
-        "transport": ("proved", "granted"),
+        "gamma_tail": ("defined", "proved"),
         "gaussian_quadratic": ("defined", "proved"),
+        "left_tail": cited,
         "nonnegative_loss": ("defined", "proved", "granted"),
-        "sample_gap": ("defined", "granted"),
+        "pointwise": ("defined", "proved"),
+        "quadratic_moments": ("defined", "proved"),
+        "right_tail": ("defined", "proved"),
+        "sample_gap": cited,
+        "shrunk": ("defined", "proved"),
+        "stretched": ("defined", "proved"),
+        "transport": ("proved", "granted"),
+        "transport_at_slope": ("defined", "proved", "granted"),
+        "transport_gamma": ("proved", "granted"),
+        "variational": ("defined", "proved", "granted"),
     }
 
 
 def test_citations_have_witnesses():
-    for derivation in (lemmas.sample_gap, lemmas._mean):
-        (cited,) = [step for step in derivation.steps if step.grade == "granted"]
-        assert "holds on a solvable family" in cited.detail
+    derivations = (value for value in vars(lemmas).values() if isinstance(value, Derivation))
+    cited = [step for result in derivations for step in result.steps if step.cite]
+    assert len(cited) == 6
+    assert all("holds on a solvable family" in step.detail for step in cited)
+
+
+def refuted(lhs, relation, expr, witness, domain=None):
+    with pytest.raises(Refuted):
+        Derivation.of(lhs, lhs, domain=domain).granted(
+            relation, expr, cite="", by="", witness=witness
+        )
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_a_wrong_constant_in_a_citation_is_refuted(factor):
+    factor = sp.Rational(str(factor))
+    kl, slope, scale = lemmas.divergence, lemmas.slope, lemmas.scale
+    value = lemmas.variational.steps[0].expr
+    refuted(value, "=", factor * kl - lemmas._to_tilted, lemmas._shifted)
+    refuted(value, "=", kl - factor * lemmas._to_tilted, lemmas._shifted)
+    if factor < 1:
+        tail = {
+            lemmas._left_laplace: (slope * scale) ** 2 / 2 - slope * lemmas._c,
+            lemmas._mean_q: lemmas._c,
+        }
+        wrong = -slope * lemmas._mean_q + factor * (slope * scale) ** 2 / 2
+        refuted(lemmas._left_laplace, "<=", wrong, tail)
+        wrong = factor * scale * sp.sqrt(2 * lemmas.information)
+        refuted(lemmas.gap, "<=", wrong, lemmas._copier, {lemmas._rho: (0, 1)})
+
+
+def test_a_wrong_last_line_is_refuted():
+    proved = [
+        getattr(lemmas, name)
+        for name in lemmas.__all__
+        if name not in LETTERS and getattr(lemmas, name).steps[-1].relation == "="
+    ]
+    assert len(proved) == 5
+    for derivation in proved:
+        shorter = replace(derivation, steps=derivation.steps[:-1])
+        with pytest.raises(Refuted):
+            shorter.equals(derivation.expr * sp.Rational(101, 100), by="a wrong constant")
+
+
+def opened(result, step=0):
+    return replace(result, steps=result.steps[: step + 1])
+
+
+def test_no_smaller_variance_serves_the_left_tail():
+    rate, result = lemmas.slope, lemmas.gaussian_quadratic
+    *_, limit, _ = result.steps
+    variance = sp.expand(limit.expr).coeff(rate, 2)
+    opened(result, 1).at_most(limit.expr, by="the variance")
+    with pytest.raises(Refuted):
+        opened(result, 1).at_most(limit.expr - rate**2 * variance / 20, by="too sharp")
+
+
+@pytest.mark.parametrize("name", ["shrunk", "stretched", "right_tail"])
+def test_each_inequality_fails_where_it_asks_for_more(name):
+    result = getattr(lemmas, name)
+    claim = {"<=": opened(result).at_most, ">=": opened(result).at_least}[result.relation]
+    claim(result.expr, by="as stated")
+    with pytest.raises(Refuted):
+        claim(result.expr * sp.Rational(3, 2) ** (1 if name != "shrunk" else -1), by="too much")
 
 
 transport = lemmas.transport.to_torch(lemmas.scale, lemmas.divergence)
@@ -60,6 +134,40 @@ def test_transport_is_attained_by_a_shift(parts):
     assert shift == pytest.approx(float(transport(scale, divergence)), rel=1e-6, abs=1e-9)
 
 
+def test_transport_of_a_gamma_variable():
+    """f = -X for a gamma variable: its left tail is heavier than any normal one."""
+    bound = lemmas.transport_gamma.to_torch(
+        lemmas.variance_factor, lemmas.gamma_scale, lemmas.divergence
+    )
+    generator = torch.Generator().manual_seed(1)
+    ends = torch.rand(4, 20_000, generator=generator, dtype=torch.float64) * 4 + 0.05
+    shape, size, other_shape, other_size = ends
+    law, other = (torch.distributions.Gamma(k, 1 / c) for k, c in (ends[:2], ends[2:]))
+    divergence = torch.distributions.kl_divergence(other, law)
+    shift = other_shape * other_size - shape * size
+    limit = bound(shape * size**2, size, divergence)
+    assert bool((shift <= limit + 1e-9).all())
+    normal = transport(shape.sqrt() * size, divergence)
+    assert bool((shift > normal).any())
+    torch.testing.assert_close(bound(shape * size**2, 0.0, divergence), normal)
+
+
+@pytest.mark.parametrize(("name", "spread"), [("shrunk", -1), ("stretched", 1)])
+def test_one_family_where_one_side_holds_and_the_other_fails(name, spread):
+    result = getattr(lemmas, name)
+    ratio = torch.linspace(0.01, 9, 2000, dtype=torch.float64)
+    variance = (1 + ratio) ** spread
+    squared_shift = (3 * (variance - 1) / 2) ** 2
+    reach = transport(math.sqrt(3 / 2), 3 * (variance - 1 - variance.log()) / 2)
+    first, last = (
+        Derivation.of(result.lhs, step.expr).to_torch(lemmas._r, lemmas._d)(ratio, 3)
+        for step in result.steps
+    )
+    torch.testing.assert_close(first, squared_shift)
+    torch.testing.assert_close(last, reach**2)
+    assert bool(((last - first) * spread < 0).all())
+
+
 def normal_mean(function, centre=0.0):
     """E function(xi) for a standard normal xi, over a window around the integrand's bulk."""
     return integrate.quad(
@@ -67,12 +175,12 @@ def normal_mean(function, centre=0.0):
     )[0]
 
 
-@given(positive, positive, positive)
+@given(positive, positive, real)
 def test_gaussian_quadratic(rate, a, b):
     args = (lemmas.slope, lemmas._a, lemmas._b)
     first, last = (
-        type(lemmas.gaussian_quadratic).of(lemmas.gap, step.expr).to_torch(*args)(rate, a, b)
-        for step in (lemmas.gaussian_quadratic.steps[0], lemmas.gaussian_quadratic.steps[-1])
+        Derivation.of(lemmas.gap, step.expr).to_torch(*args)(rate, a, b)
+        for step in (lemmas.gaussian_quadratic.steps[1], lemmas.gaussian_quadratic.steps[-2])
     )
     truth = math.log(normal_mean(lambda x: math.exp(-rate * a * (x + b) ** 2)))
     assert float(first) == pytest.approx(truth, rel=1e-6, abs=1e-9)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from genbound.derivation import Derivation
 from genbound.derivations import gaussian
+from genbound.symbolic import Refuted
 
 means = st.floats(-3, 3)
 variances = st.floats(0.1, 4)
@@ -68,11 +70,43 @@ def test_divergence_of_a_noised_point_from_the_prior(a, point):
     assert float(value) == pytest.approx(float(kl_divergence(noised, prior)), abs=1e-12)
 
 
-@given(st.floats(0.01, 8), st.floats(0, 9), st.integers(1, 5))
+falling, excess_bound = (
+    Derivation.of(sp.Symbol("slope"), expr).to_torch(*gaussian.prior_kl_args)
+    for expr in (gaussian.prior_kl_slope.steps[1].expr, gaussian.prior_kl_excess.expr)
+)
+divergence = gaussian.prior_kl.to_torch(*gaussian.prior_kl_args)
+
+
+@given(st.floats(0.01, 8), st.floats(0.001, 9), st.integers(1, 5))
 def test_it_falls_as_the_clock_runs(clock, norm2, d):
-    a, x2, dimension = gaussian.prior_kl_args
-    b = sp.Symbol("b", positive=True)
-    slope = sp.diff(gaussian.prior_kl.expr.subs(a, sp.exp(-b)), b)
-    signal = math.exp(-clock)
-    truth = -signal / 2 * (norm2 + d * signal / (1 - signal))
-    assert float(slope.subs({b: clock, x2: norm2, dimension: d})) == pytest.approx(truth)
+    moved = torch.tensor(clock, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(divergence(torch.exp(-moved), norm2, d), moved)
+    assert float(slope) < 0
+    assert float(falling(math.exp(-clock), norm2, d)) == pytest.approx(float(slope))
+
+
+def test_far_out_only_the_norm_of_the_datum_counts():
+    generator = torch.Generator().manual_seed(0)
+    a, norm2 = torch.rand(2, 2000, generator=generator, dtype=torch.float64)
+    excess = divergence(a, norm2, 3) - a * norm2 / 2
+    assert bool((excess >= -1e-12).all())
+    assert bool((excess <= excess_bound(a, norm2, 3) + 1e-12).all())
+    assert float((excess_bound(a, norm2, 3) / excess)[a < 0.01].max()) < 1.02
+
+
+@given(means, means, variances)
+def test_two_laws_of_one_variance(mean, other, variance):
+    args = (gaussian.m, gaussian.m_2, gaussian.s2)
+    root = math.sqrt(variance)
+    truth = kl_divergence(Normal(mean, root), Normal(other, root))
+    value = gaussian.same_variance.to_torch(*args)(mean, other, variance)
+    assert float(value) == pytest.approx(float(truth), rel=1e-5, abs=1e-6)
+
+
+def test_a_wrong_sign_or_constant_is_refuted():
+    opening = replace(gaussian.prior_kl_slope, steps=gaussian.prior_kl_slope.steps[:1])
+    with pytest.raises(Refuted):
+        opening.at_least(0, by="wrong sign")
+    excess = replace(gaussian.prior_kl_excess, steps=gaussian.prior_kl_excess.steps[:2])
+    with pytest.raises(Refuted):
+        excess.at_most(gaussian.prior_kl_excess.expr * sp.Rational(9, 10), by="too sharp")
