@@ -1,7 +1,8 @@
 """How far a model's own reverse paths depart from those of a reference that saw no data."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -38,13 +39,16 @@ def path_energy(
     """Divergence between the model's sampling chain and the same chain with a reference score.
 
     ``sum_k delta_k / 2 E ||s(Y_k, t_k) - s_ref(Y_k, t_k)||^2`` along the model's own chain, which
-    is ``1/2 int g^2 E ||s - s_ref||^2 dt`` up to the step. With a reference that doesn't depend
-    on the data it bounds the information between a generated sample and the training data.
+    is ``1/2 int g^2 E ||s - s_ref||^2 dt`` up to the step. The times are even in the log
+    signal-to-noise ratio, which is the likelihood weighting. With a reference that doesn't depend
+    on the data it bounds the information between a generated sample and the training data
+    (:func:`generated_information`).
 
     Args:
         model: Score model.
         reference: ``"zero"``; ``"prior"``, the score -x of N(0, I), which ceases to grow with the
-            horizon; or a score, called with states ``(paths, d)`` and times ``(paths,)``.
+            horizon; or a score, called with states ``(paths, d)`` and times ``(paths,)``: that
+            of a model trained on another sample (a ghost), or :func:`mean_score` of several.
         d: Dimension.
         paths: Number of independent chains, at least 2.
         step: Largest spacing in the log signal-to-noise ratio (nats).
@@ -97,3 +101,49 @@ def reference_score(reference: str | Score) -> tuple[Score, str]:
             f"reference: got {reference!r}, allowed are {sorted(REFERENCES)} or a score"
         )
     return REFERENCES[reference], reference
+
+
+def mean_score(models: Sequence[ScoreModel]) -> Score:
+    """The mean score of models trained on samples independent of one's own: a reference.
+
+    Given the other models it is a fixed function, so it has not seen the sample; averaged over
+    them, the path energy against it bounds the information. One model is a *ghost*; the more
+    models, the sharper the reference: in the solvable case ``1 + 1/K`` times the energy of the
+    mean score.
+
+    Args:
+        models: Models trained on other, independent samples, with training noise of their own.
+            One's own model must not be among them.
+
+    Returns:
+        Function of states and times, for :func:`path_energy`.
+
+    Raises:
+        ValueError: If there is no model.
+    """
+    models = tuple(models)
+    if not models:
+        raise ValueError("models: got none, allowed is at least one trained on another sample")
+
+    def score(noisy: Tensor, time: Tensor) -> Tensor:
+        return torch.stack([model.score(noisy, time) for model in models]).mean(0)
+
+    return score
+
+
+def generated_information(energy: Estimate) -> Estimate:
+    """The path energy read as an upper bound on ``I(X~; S | Z)``, in nats.
+
+    Args:
+        energy: From :func:`path_energy`, against a reference that has not seen the sample; for a
+            statement about the information, averaged over independent samples
+            (:func:`genbound.estimate.across`).
+
+    Returns:
+        The same number with side ``upper``. Divided by n it bounds the mean over i of
+        ``I(X~; X_i | Z)``.
+
+    Reference:
+        :data:`genbound.derivations.generator.reference_score`.
+    """
+    return replace(energy, side="upper", method=f"bounded by the {energy.method}")

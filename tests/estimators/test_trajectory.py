@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genbound.estimate import across
 from genbound.estimators import trajectory
 from genbound.sde import ou, vp
 from tests.estimators.reference import GaussianScore, Model, seeded
@@ -153,3 +154,62 @@ def test_refuses_a_chain_that_diverged():
             step=0.5,
             generator=seeded(),
         )
+
+
+def test_references_of_independent_mean_learners():
+    """Ghost, ensembles and the mean score against the solved energies, in the mean over S."""
+    d, n, horizon, t_min, repetitions = 2, 10, 0.6, 0.005, 150
+    generator, mean = seeded(11), torch.ones(2).double()
+    noise = torch.randn(repetitions, 5, d, generator=generator, dtype=torch.float64)
+    learned = mean + noise / math.sqrt(n)
+    shares = [float(PROCESS.moments(time)[0]) ** 2 for time in (t_min, horizon)]
+    solved = (shares[0] - shares[1]) * d / (2 * n)
+    for others in (1, 4):
+        energies = []
+        for own, *rest in learned[:, : 1 + others]:
+            models = [GaussianScore(PROCESS, horizon, t_min, theirs) for theirs in rest]
+            energies.append(
+                measured_energy(
+                    GaussianScore(PROCESS, horizon, t_min, own),
+                    reference=trajectory.mean_score(models),
+                    d=d,
+                    paths=2,
+                    step=0.4,
+                    generator=generator,
+                )
+            )
+        measured = across(energies)
+        truth = (1 + 1 / others) * solved
+        # The grid's sum differs from the integral by a few per cent.
+        assert abs(measured.value - truth) <= 4 * measured.stderr + 0.05 * truth
+        bound = trajectory.generated_information(measured)
+        assert (bound.value, bound.side) == (measured.value, "upper")
+        assert bound.value + 4 * bound.stderr >= d / 2 * math.log(1 + (1 - shares[1]) / n)
+
+
+def test_golden_energies_of_the_mean_learner():
+    """d = 2, |mu|^2 = 2, n = 10: means over samples, at the horizons of the derivations' tests."""
+    golden = {
+        0.2: (0.034164, 0.3758, 0.6654),
+        0.6: (0.097380, 1.0712, 3.6701),
+        1.0: (0.099996, 1.1000, 10.0500),
+    }
+    mu, generator = torch.ones(2).double(), seeded(3)
+    for horizon, values in golden.items():
+        true_score = GaussianScore(PROCESS, horizon, 2e-4, mu).score
+        runs = {"mean": [], "prior": [], "zero": []}
+        for _ in range(40):
+            noise = torch.randn(2, generator=generator, dtype=torch.float64)
+            model = GaussianScore(PROCESS, horizon, 2e-4, mu + noise / math.sqrt(10))
+            for name, run in runs.items():
+                reference = true_score if name == "mean" else name
+                options = {"d": 2, "paths": 20, "step": 0.3, "generator": generator}
+                run.append(measured_energy(model, reference=reference, **options))
+        for run, value in zip(runs.values(), values, strict=True):
+            measured = across(run)
+            assert abs(measured.value - value) <= 4 * measured.stderr + 0.05 * value
+
+
+def test_a_mean_of_no_scores_is_refused():
+    with pytest.raises(ValueError, match="models: got none"):
+        trajectory.mean_score([])
