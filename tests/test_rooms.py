@@ -29,6 +29,8 @@ estimators:   symbolic estimate derivation derivations sde mixtures sampler data
 bound:        symbolic estimate derivation plot
 bounds:       symbolic estimate derivation derivations sde mixtures sampler data protocols \
               estimators bound
+selection:    symbolic estimate derivation derivations sde mixtures sampler data protocols \
+              estimators bound bounds plot
 training:     protocols
 models:       symbolic sde protocols
 comparison:   estimate
