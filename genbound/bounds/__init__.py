@@ -7,6 +7,7 @@ from genbound.bounds.diffusion import (
     diffusion_nll,
 )
 from genbound.bounds.encoder_generator import encoder_generator
+from genbound.bounds.memorization import memorization
 from genbound.bounds.vae import vae_nll, vae_paper
 from genbound.bounds.wasserstein import wasserstein, wasserstein_product
 
@@ -16,6 +17,7 @@ __all__ = [
     "diffusion_kl_tight",
     "diffusion_nll",
     "encoder_generator",
+    "memorization",
     "vae_nll",
     "vae_paper",
     "wasserstein",
