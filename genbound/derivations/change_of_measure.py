@@ -9,6 +9,7 @@ from genbound.derivations import gaussian
 __all__ = [
     "divergence",
     "gamma_tail",
+    "gamma_scale",
     "gap",
     "gaussian_quadratic",
     "information",
@@ -16,15 +17,13 @@ __all__ = [
     "nonnegative_loss",
     "pointwise",
     "quadratic_moments",
-    "right_tail",
     "sample_gap",
     "scale",
-    "shrunk",
     "slope",
-    "stretched",
     "transport",
     "transport_at_slope",
     "transport_gamma",
+    "variance_factor",
     "variational",
 ]
 
@@ -52,7 +51,7 @@ _mean_p = sp.Symbol(r"{\mathbb{E}_P[f]}", real=True)
 _mean_q = sp.Symbol(r"{\mathbb{E}_Q[f]}", real=True)
 _log_laplace = sp.Symbol(r"{\log\,\mathbb{E}_Q[e^{f}]}", real=True)
 _to_tilted = sp.Symbol(r"\mathrm{KL}(P\|Q_f)", nonnegative=True)
-_functional = sp.Symbol("J(f)", real=True)
+_functional = sp.Symbol("{J(f)}", real=True)
 _m, _c = sp.symbols("m c", real=True)
 _s2 = sp.Symbol("s^{2}", positive=True)
 
@@ -86,7 +85,7 @@ variational = (
 
 # One side only: the formula for -lambda f, lambda > 0.
 _left_laplace = sp.Symbol(r"{\log\,\mathbb{E}_Q[e^{-\lambda f}]}", real=True)
-_left_functional = sp.Symbol(r"J(-\lambda f)", real=True)
+_left_functional = sp.Symbol(r"{J(-\lambda f)}", real=True)
 _left_variational = variational.specialise(
     {_functional: _left_functional}, by=r"\(-\lambda f\) for \(f\)"
 )
@@ -122,15 +121,15 @@ transport_at_slope = _moved.at_most(
 """The inequality at one lambda: what the divergence costs plus what the tail costs."""
 
 transport = transport_at_slope.specialise(
-    {slope: sp.sqrt(2 * divergence) / scale}, by=r"the best \(\lambda\)"
-).equals(scale * sp.sqrt(2 * divergence), by="collecting terms")
+    {slope: sp.sqrt(2 * divergence) / scale}, by=r"\(\lambda=\sqrt{2\,\mathrm{KL}}/R\), the best"
+)
 """One-sided transport inequality: E_Q f <= E_P f + R sqrt(2 KL(P||Q)).
 
 Only the left tail of f under Q is needed: log E exp(-lambda (f - E f)) <= lambda^2 R^2 / 2.
 """
 
 # Heavier left tails. Witness: f = -X, X gamma with shape k and scale c, so that v = k c^2.
-_share = sp.Symbol("r", positive=True)
+_share, _rest = sp.symbols("r w", positive=True)
 _shape = sp.Symbol("k", positive=True)
 _gamma_domain = {_share: (0, 1)}
 
@@ -163,9 +162,11 @@ transport_gamma = (
         by="the heavier left tail",
         using=[_heavy_tail],
     )
+    .specialise({slope: 1 / (gamma_scale + _rest)}, by=r"\(\lambda=1/(c+w)\)")
+    .equals(divergence * (gamma_scale + _rest) + variance_factor / (2 * _rest), by="fractions")
     .specialise(
-        {slope: 1 / (gamma_scale + sp.sqrt(variance_factor / (2 * divergence)))},
-        by=r"the best \(\lambda\)",
+        {_rest: sp.sqrt(variance_factor / (2 * divergence))},
+        by=r"\(\lambda=1/(c+w)\) with \(w=\sqrt{v/2\,\mathrm{KL}}\), the best",
     )
     .equals(
         sp.sqrt(2 * variance_factor * divergence) + gamma_scale * divergence,
@@ -217,31 +218,6 @@ gaussian_quadratic = (
 Logarithms of Laplace transforms add over independent coordinates, and so do means and variances:
 the same holds for sums of such quadratics.
 """
-
-_r = sp.Symbol("r", positive=True)
-
-right_tail = Derivation.of(
-    sp.Symbol(r"\log\,\mathbb{E}\,e^{\lambda a\xi^2}"),
-    -sp.log(1 - _r) / 2,
-    by=r"Gaussian integral, \(r = 2\lambda a < 1\)",
-    domain={_r: (0, 1)},
-).at_least(_r / 2 + _r**2 / 4, by=r"\(\lambda\) mean \(+\,\lambda^2/2\) variance")
-"""The other tail breaks the same inequality at every lambda, and is infinite from 1/2a on."""
-
-# f = |x|^2 / 2 under Q = N(0, I_d), so R^2 = d / 2, against P = N(0, s^2 I_d).
-_spread = sp.Symbol(r"\Delta^{2}", nonnegative=True)
-
-shrunk = Derivation.of(
-    _spread, (_d * (1 - 1 / (1 + _r)) / 2) ** 2, by=r"\(s^2=1/(1+r)\), below 1"
-).at_most(
-    2 * (_d / 2) * _d * _kl(sp.Integer(0), 1 / (1 + _r)), by=r"\(2R^2\,\mathrm{KL}\), \(R^2=d/2\)"
-)
-"""Where P is narrower, the mean falls, and by no more than the inequality says."""
-
-stretched = Derivation.of(_spread, (_d * _r / 2) ** 2, by=r"\(s^2=1+r\), above 1").at_least(
-    2 * (_d / 2) * _d * _kl(sp.Integer(0), 1 + _r), by=r"\(2R^2\,\mathrm{KL}\), \(R^2=d/2\)"
-)
-"""Where P is wider, the mean rises by more: the two-sided inequality is false at every width."""
 
 # A loss that is not negative.
 _loss = sp.Symbol("f", positive=True)

@@ -17,6 +17,7 @@ __all__ = [
     "de_bruijn",
     "entropy_rate",
     "fokker_planck",
+    "gaussian_mmse",
     "information_gaussian",
     "information_rate",
     "kernel_entropy_rate",
@@ -46,7 +47,7 @@ _mean = sp.Symbol("mu", real=True)
 _x, _m = sp.symbols("x m", real=True)
 _v = sp.Symbol("v", positive=True)
 _log_p = -((_x - _m) ** 2) / (2 * _v) - sp.log(2 * sp.pi * _v) / 2
-_score = sp.diff(_log_p, _x)
+_score = (_m - _x) / _v
 _flow = (1 + _x * _score + _score**2 + sp.diff(_score, _x)) / 2
 
 fokker_planck = Derivation.of(
@@ -154,6 +155,14 @@ information_rate = (
 )
 """I-MMSE: the information falls at a rate set by the error of the best denoiser."""
 
+gaussian_mmse = Derivation.of(
+    mmse,
+    data_variance - signal2 * data_variance**2 / _variance,
+    by=r"variance of \(X\) less what \(X_b\) explains",
+    domain=_domain,
+).equals(_solved[mmse] / d, by=r"\(s^2\sigma^2/v\)")
+"""Error of the posterior mean for data N(mu, s^2)."""
+
 information_gaussian = (
     Derivation.of(
         information_slope,
@@ -166,7 +175,7 @@ information_gaussian = (
         domain=_domain,
     )
     .equals(-signal2 * data_variance / (2 * _noise2 * _variance), by="collecting terms")
-    .equals(-signal2 / _noise2**2 * (_solved[mmse] / d) / 2, by=r"mmse \(=s^2\sigma^2/v\)")
+    .equals(-signal2 / _noise2**2 * mmse / 2, by="mmse of a normal law", using=[gaussian_mmse])
 )
 """The same from the other end: the information of a Gaussian channel, differentiated."""
 

@@ -30,7 +30,7 @@ aggregate_kl = sp.Symbol(r"\mathrm{KL}(\bar{\mu}\|\nu)", nonnegative=True)
 
 # Two laws on two letters with weights w: the masses are free, and need not even sum to 1.
 _places = list(product((1, 2), (1, 2)))
-_mass = {(i, z): sp.Symbol(f"mu_{{{i}{z}}}", positive=True) for i, z in _places}
+_mass = {(i, z): sp.Symbol(rf"\mu_{{{i}{z}}}", positive=True) for i, z in _places}
 _weight = {i: sp.Symbol(f"w_{i}", positive=True) for i in (1, 2)}
 _nu = {z: sp.Symbol(f"nu_{z}", positive=True) for z in (1, 2)}
 _mixed = {z: sum(_weight[i] * _mass[i, z] for i in (1, 2)) for z in (1, 2)}

@@ -5,7 +5,14 @@ import sympy as sp
 from genbound.derivation import Derivation
 from genbound.derivations.gaussian import channel_information, noise2, signal2
 
-__all__ = ["chain_rule", "mean_learner", "mean_of_roots", "root_information", "whole"]
+__all__ = [
+    "chain_rule",
+    "mean_learner",
+    "mean_learner_args",
+    "mean_of_roots",
+    "root_information",
+    "whole",
+]
 
 _n = sp.Symbol("n", positive=True)
 _d = sp.Symbol("d", positive=True, integer=True)
@@ -85,7 +92,12 @@ mean_learner = (
     )
     .at_most(_d * sp.log(1 + _z) / 2, by="concavity of the logarithm", using=[_concave])
 )
-"""A mean in noise: the sum over its data stays below I(W; S), the last line."""
+"""A mean in noise: the sum over its data stays below I(W; S), the last line.
+
+Its arguments are :data:`mean_learner_args`.
+"""
+
+mean_learner_args = (_others, _z, _d)
 
 mean_of_roots = sp.Symbol(r"\overline{\sqrt{I}}", nonnegative=True)
 _mean = sp.Symbol(r"\bar{I}", nonnegative=True)

@@ -13,7 +13,15 @@ from genbound.derivation import Derivation
 from genbound.derivations import change_of_measure as lemmas
 from genbound.symbolic import Refuted
 
-LETTERS = ("divergence", "gap", "information", "scale", "slope")
+LETTERS = (
+    "divergence",
+    "gamma_scale",
+    "gap",
+    "information",
+    "scale",
+    "slope",
+    "variance_factor",
+)
 
 positive = st.floats(0.05, 3)
 real = st.floats(-3, 3)
@@ -29,11 +37,8 @@ def test_grades():
         "nonnegative_loss": ("defined", "proved", "granted"),
         "pointwise": ("defined", "proved"),
         "quadratic_moments": ("defined", "proved"),
-        "right_tail": ("defined", "proved"),
         "sample_gap": cited,
-        "shrunk": ("defined", "proved"),
-        "stretched": ("defined", "proved"),
-        "transport": ("proved", "granted"),
+        "transport": ("granted",),
         "transport_at_slope": ("defined", "proved", "granted"),
         "transport_gamma": ("proved", "granted"),
         "variational": ("defined", "proved", "granted"),
@@ -78,7 +83,7 @@ def test_a_wrong_last_line_is_refuted():
         for name in lemmas.__all__
         if name not in LETTERS and getattr(lemmas, name).steps[-1].relation == "="
     ]
-    assert len(proved) == 5
+    assert len(proved) == 4
     for derivation in proved:
         shorter = replace(derivation, steps=derivation.steps[:-1])
         with pytest.raises(Refuted):
@@ -96,15 +101,6 @@ def test_no_smaller_variance_serves_the_left_tail():
     opened(result, 1).at_most(limit.expr, by="the variance")
     with pytest.raises(Refuted):
         opened(result, 1).at_most(limit.expr - rate**2 * variance / 20, by="too sharp")
-
-
-@pytest.mark.parametrize("name", ["shrunk", "stretched", "right_tail"])
-def test_each_inequality_fails_where_it_asks_for_more(name):
-    result = getattr(lemmas, name)
-    claim = {"<=": opened(result).at_most, ">=": opened(result).at_least}[result.relation]
-    claim(result.expr, by="as stated")
-    with pytest.raises(Refuted):
-        claim(result.expr * sp.Rational(3, 2) ** (1 if name != "shrunk" else -1), by="too much")
 
 
 transport = lemmas.transport.to_torch(lemmas.scale, lemmas.divergence)
@@ -150,22 +146,6 @@ def test_transport_of_a_gamma_variable():
     normal = transport(shape.sqrt() * size, divergence)
     assert bool((shift > normal).any())
     torch.testing.assert_close(bound(shape * size**2, 0.0, divergence), normal)
-
-
-@pytest.mark.parametrize(("name", "spread"), [("shrunk", -1), ("stretched", 1)])
-def test_one_family_where_one_side_holds_and_the_other_fails(name, spread):
-    result = getattr(lemmas, name)
-    ratio = torch.linspace(0.01, 9, 2000, dtype=torch.float64)
-    variance = (1 + ratio) ** spread
-    squared_shift = (3 * (variance - 1) / 2) ** 2
-    reach = transport(math.sqrt(3 / 2), 3 * (variance - 1 - variance.log()) / 2)
-    first, last = (
-        Derivation.of(result.lhs, step.expr).to_torch(lemmas._r, lemmas._d)(ratio, 3)
-        for step in result.steps
-    )
-    torch.testing.assert_close(first, squared_shift)
-    torch.testing.assert_close(last, reach**2)
-    assert bool(((last - first) * spread < 0).all())
 
 
 def normal_mean(function, centre=0.0):

@@ -101,9 +101,10 @@ def test_a_mean_in_noise():
     generator = torch.Generator().manual_seed(0)
     z = 10 ** (6 * torch.rand(5000, generator=generator, dtype=torch.float64) - 3)
     n = torch.randint(2, 1000, (5000,), generator=generator).double()
-    args = (sample_wise._others, sample_wise._z, sample_wise._d)
     one, whole = (
-        Derivation.of(sp.Symbol("I"), step.expr).to_torch(*args)(n - 1, z, 3)
+        Derivation.of(sp.Symbol("I"), step.expr).to_torch(*sample_wise.mean_learner_args)(
+            n - 1, z, 3
+        )
         for step in (sample_wise.mean_learner.steps[0], sample_wise.mean_learner.steps[-1])
     )
     tau2 = 1 / (n * z)
