@@ -230,12 +230,12 @@ radius, norm, cosine = sp.Symbol("x", positive=True), sp.Symbol("u", positive=Tr
 offset2 = radius**2 - 2 * _v * cosine * radius * norm + _v**2 * norm**2
 _miss2 = radius**2 - 2 * cosine * radius * norm + norm**2
 
-_miss = sp.Symbol("b", positive=True)
+miss = sp.Symbol("b", positive=True)
 solved_encoder_scale2 = Derivation.of(
     sp.Symbol(r"{R_1(S,X_i)^2}"),
-    d * Variance((_miss / sp.sqrt(d) - sp.sqrt(a) * _latent) ** 2),
+    d * Variance((miss / sp.sqrt(d) - sp.sqrt(a) * _latent) ** 2),
     by=r"variance over \(z\sim\pi\), \(b=\|X_i-v\hat{\mu}\|\)",
-).equals(2 * d * a**2 + 4 * a * _miss**2, by="fourth moment of a normal")
+).equals(2 * d * a**2 + 4 * a * miss**2, by="fourth moment of a normal")
 """Left-sub-Gaussian constant of the squared distance for one datum, squared."""
 
 solved_encoder_step = Derivation.of(
@@ -244,7 +244,7 @@ solved_encoder_step = Derivation.of(
     by=r"\(x=\|X_i\|\), \(u=\|\hat{\mu}\|\), \(w\) the cosine between them",
     domain={a: (0, 1), cosine: (-1, 1)},
 ).at_most(
-    sp.sqrt(solved_encoder_scale2.expr.subs(_miss, sp.sqrt(offset2)))
+    sp.sqrt(solved_encoder_scale2.expr.subs(miss, sp.sqrt(offset2)))
     * sp.sqrt(a * radius**2 - a * d - d * sp.log(_v)),
     by=r"\(R_1\sqrt{2\,\mathrm{KL}}\) for every sample and every datum of it",
 )

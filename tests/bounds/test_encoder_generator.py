@@ -38,7 +38,7 @@ class Exact:
 def scales(model, data):
     """The exact constants R_1(S, X_i) of the squared distance."""
     offset = (data - (1 - model.share) * model.mean).norm(dim=1)
-    solved = proof.solved_encoder_scale2.to_torch(proof.a, proof.d, proof._miss)
+    solved = proof.solved_encoder_scale2.to_torch(proof.a, proof.d, proof.miss)
     return solved(model.share, data.shape[1], offset).sqrt()
 
 
