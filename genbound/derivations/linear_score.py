@@ -174,7 +174,7 @@ entropy = _result(
 # The squared score error at the share w, over the noised truth, in units of w: partial fractions.
 _v, _hat = _variance(s2, _w), _variance(s2_hat, _w)
 _miss = s2_hat - s2
-_density = _miss**2 * _w / (_v * _hat**2) + _offset**2 / _hat**2
+_density = _v * (1 / _v - 1 / _hat) ** 2 / _w + _offset**2 / _hat**2
 
 score_density = (
     _result(

@@ -27,7 +27,7 @@ _a, _v = u * r, 1 - r
 _w = sp.Symbol("w", positive=True)
 _mu = sp.sqrt(M / d)
 _learned = Normal(r"\hat{\mu}", _mu, 1 / sp.sqrt(n))
-_standard, _noise = Normal("xi", 0, 1), Normal("zeta", 0, 1)
+_standard = Normal("xi", 0, 1)
 
 
 def _result(name: str, expr: sp.Expr, by: str) -> Derivation:
@@ -144,25 +144,30 @@ information_noised = _information(
     r"regression of \(\hat{\mu}\) on the noised datum",
 ).equals(-d * sp.log(1 - u / n) / 2, by="collecting logarithms")
 
+
 # The generator x_eps = sqrt(r) z + sqrt(u)(1 - r) mean + sqrt(1 - r) noise misses a datum by a
 # normal variable; its loss is -log g(x | z).
+def _square(mean: sp.Expr, variance: sp.Expr) -> Expectation:
+    return Expectation(Normal("D", mean, sp.sqrt(variance)) ** 2)
+
+
 miss_prior = _result(
     r"{\mathbb{E}_{\pi}\|x-g\|^{2}/d}",
-    Expectation((sp.sqrt(u) * _mu + sp.sqrt(1 + r) * _standard - sp.sqrt(u) * _v * _learned) ** 2),
-    r"fresh datum and latent from the prior: \(x-\sqrt{r}z\sim N(\sqrt{u}\mu,1+r)\)",
-).equals(1 + r + u * (r**2 * M / d + _v**2 / n), by="independent normals")
+    _square(sp.sqrt(u) * r * _mu, 1 + r + u * _v**2 / n),
+    r"fresh datum, latent from the prior: variances 1, \(r\) and \(u(1-r)^2/n\) add",
+).equals(1 + r + u * (r**2 * M / d + _v**2 / n), by="second moment")
 
 miss_prior_hat = _result(
     r"{\hat{\mathbb{E}}_{\pi}\|x-g\|^{2}/d}",
-    Expectation((sp.sqrt(u) * r * _learned + sp.sqrt(1 + r - u / n) * _standard) ** 2),
-    r"training datum: \(x-\sqrt{u}\hat{\mu}\sim N(0,1-u/n)\), latent from the prior",
-).equals(1 + r - u / n + u * r**2 * (M / d + 1 / n), by="independent normals")
+    _square(sp.sqrt(u) * r * _mu, (1 - u / n) + r + u * r**2 / n),
+    r"training datum \(x\): \(x-\sqrt{u}\hat{\mu}\sim N(0,1-u/n)\) apart from \(\hat{\mu}\)",
+).equals(1 + r - u / n + u * r**2 * (M / d + 1 / n), by="second moment")
 
 miss_encoder_hat = _result(
     r"{\hat{\mathbb{E}}_{E}\|x-g\|^{2}/d}",
-    Expectation((_v * sp.sqrt(1 - u / n) * _standard - sp.sqrt(r * _v) * _noise) ** 2),
+    _square(sp.Integer(0), _v**2 * (1 - u / n) + r * _v),
     r"training datum, latent from its own encoder: \(\hat{\mu}\) drops out",
-).equals(_v * (1 - u * _v / n), by="independent normals")
+).equals(_v * (1 - u * _v / n), by="second moment")
 
 
 def _loss(name: str, miss: Derivation) -> Derivation:
