@@ -31,7 +31,7 @@ encoder_information = sp.Symbol("{I(X;Z)}", nonnegative=True)
 total_variation = sp.Symbol(r"\mathrm{TV}(P,G_{S}\#\pi)", nonnegative=True)
 mismatch = sp.Symbol(r"{\Pr(X\ne\tilde{X})}", nonnegative=True)
 
-_shift, _spread = sp.symbols("m s", positive=True)
+shift, spread = sp.symbols("m s", positive=True)
 _standard = Normal("xi", 0, 1)
 
 
@@ -44,23 +44,23 @@ def _mean_distance(shift: sp.Expr, spread: sp.Expr) -> sp.Expr:
 
 gaussian = Derivation.of(
     sp.Symbol(r"{W_1(N(\mu_1,s_1^2),N(\mu_2,s_2^2))}", real=True),
-    Expectation(sp.Abs(_shift + _spread * _standard)),
+    Expectation(sp.Abs(shift + spread * _standard)),
     by=r"quantile coupling, \(m=|\mu_1-\mu_2|\), \(s=|s_1-s_2|\)",
-).equals(_mean_distance(_shift, _spread), by="Gaussian integral")
+).equals(_mean_distance(shift, spread), by="Gaussian integral")
 """Distance of two normal laws on the line."""
 
 independent = Derivation.of(
     sp.Symbol(r"{\mathbb{E}|X-X'|}", real=True),
-    Expectation(sp.Abs(sp.sqrt(2) * _spread * _standard)),
+    Expectation(sp.Abs(sp.sqrt(2) * spread * _standard)),
     by=r"two independent draws of \(N(\mu,s^2)\)",
-).equals(2 * _spread / sp.sqrt(sp.pi), by="Gaussian integral")
+).equals(2 * spread / sp.sqrt(sp.pi), by="Gaussian integral")
 """What the product coupling costs a perfect model."""
 
 single_point = Derivation.of(
     sp.Symbol(r"{\mathbb{E}|X-\mu|}", real=True),
-    Expectation(sp.Abs(_spread * _standard)),
+    Expectation(sp.Abs(spread * _standard)),
     by="a generator that always says the mean",
-).equals(_spread * sp.sqrt(2 / sp.pi), by="Gaussian integral")
+).equals(spread * sp.sqrt(2 / sp.pi), by="Gaussian integral")
 """Distance between a normal law and its mean."""
 
 # P = N(mu, g^2), E(x) = N(a x / g, 1 - a^2), G(z) = g z + c: then E#P = N(a mu / g, 1), all laws
@@ -73,7 +73,7 @@ _shifts = {
     pushed_w1: _a * _mu,
     encoded_loss: _mean_distance((1 - _a) * _mu - _c, _g * sp.sqrt(2 * (1 - _a))),
     prior_loss: _mean_distance(_mu - _c, _g * sp.sqrt(2)),
-    point_w1: single_point.expr.subs(_spread, _g),
+    point_w1: single_point.expr.subs(spread, _g),
     scale_encoder: _g,
     aggregate_kl: (_a * _mu / _g) ** 2 / 2,
     rate: ((_a * _mu / _g) ** 2 - sp.log(1 - _a**2)) / 2,

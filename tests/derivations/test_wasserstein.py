@@ -80,7 +80,7 @@ def test_gaussian_distance_is_that_of_the_quantiles(shift, spread):
     nodes, weights = np.polynomial.legendre.leggauss(400)
     quantiles = stats.norm.ppf((nodes + 1) / 2)
     distance = float(weights @ np.abs(shift + spread * quantiles)) / 2
-    formula = proof.gaussian.to_torch(proof._shift, proof._spread)
+    formula = proof.gaussian.to_torch(proof.shift, proof.spread)
     assert abs(float(formula(shift, spread)) - distance) < 1e-3 * spread
 
 

@@ -42,7 +42,7 @@ def test_on_the_line_with_unequal_sizes(n, m, seed):
 def test_gaussians_on_the_line(shift, scale):
     first, second = points(20_000, 1, 1), shift + scale * points(20_000, 1, 2)
     found = wasserstein1(first, second, parts=20)
-    formula = wasserstein.gaussian.to_torch(wasserstein._shift, wasserstein._spread)
+    formula = wasserstein.gaussian.to_torch(wasserstein.shift, wasserstein.spread)
     truth = float(formula(abs(shift) + 1e-9, abs(scale - 1) + 1e-9))
     # Empirical distances lie above, by about the distance of two samples of one law.
     excess = wasserstein1(first, points(20_000, 1, 3)).value * (1 + scale)
