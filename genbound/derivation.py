@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import sympy as sp
 
-from genbound.symbolic import Relation, is_nonnegative, latex, to_torch, verify
+from genbound.symbolic import Relation, is_nonnegative, latex, to_torch, verify_once
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,7 +172,9 @@ class Derivation:
         expr = sp.sympify(expr)
         detail = "cited, not checked"
         if witness is not None:
-            verdict = verify(relation, self.expr, expr, domain=dict(self.domain), witness=witness)
+            verdict = verify_once(
+                relation, self.expr, expr, domain=dict(self.domain), witness=witness
+            )
             detail = f"cited; {verdict.detail}"
         return self._append(Step(relation, expr, by, "granted", detail, cite))
 
@@ -277,7 +279,7 @@ class Derivation:
             before = _replace(before, result, relation)
             if result.relation == "=":
                 after = after.subs(result.lhs, result.expr)
-        verdict = verify(relation, before, after, domain=domain, witness=witness)
+        verdict = verify_once(relation, before, after, domain=domain, witness=witness)
         grades = (verdict.grade, *(result.grade for result in using))
         return self._append(
             Step(relation, expr, by, max(grades, key=GRADES.index), verdict.detail)

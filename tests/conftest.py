@@ -1,10 +1,16 @@
 """What every test may use: a seeded generator, the devices, and repeatable examples."""
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["site_fixture"]
+
+# Verdicts of the tests, and of the chapters that they run, stay out of the user's own.
+os.environ["GENBOUND_VERDICTS"] = str(Path(__file__).parents[1] / "_build" / "verdicts")
 
 settings.register_profile(
     "repeatable",

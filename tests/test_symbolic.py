@@ -8,10 +8,12 @@ import sympy as sp
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sympy.stats import Expectation, Normal
 
 from genbound.symbolic import (
     Refuted,
     Undecided,
+    Verdict,
     expm1,
     is_nonnegative,
     is_zero,
@@ -20,6 +22,7 @@ from genbound.symbolic import (
     to_javascript,
     to_torch,
     verify,
+    verify_once,
 )
 
 x, y = sp.symbols("x y", positive=True)
@@ -369,3 +372,61 @@ def test_javascript_text():
 def test_latex_writes_the_plain_function():
     assert latex(expm1(x)) == "e^{x} - 1"
     assert latex(log1p(x)) == r"\log{\left(x + 1 \right)}"
+
+
+def test_a_verdict_is_kept_and_a_false_claim_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENBOUND_VERDICTS", str(tmp_path / "new"))
+    first = verify_once("=", (x + 1) ** 2, x**2 + 2 * x + 1)
+    assert first.grade == "proved"
+    (kept,) = (tmp_path / "new").glob("*.json")
+    monkeypatch.setattr("genbound.symbolic.memory.verify", None)
+    assert verify_once("=", (x + 1) ** 2, x**2 + 2 * x + 1) == first
+    monkeypatch.undo()
+    monkeypatch.setenv("GENBOUND_VERDICTS", str(tmp_path / "new"))
+    for _ in range(2):
+        with pytest.raises(Refuted):
+            verify_once("=", (x + 1) ** 2, x**2)
+    assert list((tmp_path / "new").iterdir()) == [kept]
+    kept.write_text("{")
+    assert verify_once("=", (x + 1) ** 2, x**2 + 2 * x + 1) == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"relation": "<="},
+        {"left": sp.Symbol("x", real=True) ** 2},
+        {"left": Expectation(Normal("x", 0, 1) ** 2)},
+        {"right": 2 * x},
+        {"domain": {x: (0, 2)}},
+        {"domain": {x: (0, None)}},
+        {"witness": {x: y}},
+        {"witness": {x: y**2}},
+    ],
+)
+def test_every_part_of_a_claim_counts(change, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENBOUND_VERDICTS", str(tmp_path))
+    asked = []
+    verdict = Verdict("proved", "")
+    monkeypatch.setattr(
+        "genbound.symbolic.memory.verify", lambda *claim, **_: asked.append(claim) or verdict
+    )
+    claim = {"relation": "=", "left": x**2, "right": x, "domain": {x: (0, 1)}, "witness": None}
+    for each in (claim, claim, claim | change):
+        verify_once(
+            each["relation"],
+            each["left"],
+            each["right"],
+            domain=each["domain"],
+            witness=each["witness"],
+        )
+    assert len(asked) == 2
+    assert verify_once("=", sp.Symbol("x") ** 2, x) == verdict
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("folder", ["", "/proc/none"])
+def test_without_a_folder_claims_are_checked_each_time(folder, monkeypatch):
+    monkeypatch.setenv("GENBOUND_VERDICTS", folder)
+    for _ in range(2):
+        assert verify_once("=", x + x, 2 * x).grade == "proved"

@@ -6,6 +6,7 @@ it, :func:`to_javascript` into the code behind a slider, and :func:`latex` into 
 """
 
 from genbound.symbolic.code import expm1, latex, log1p, to_javascript, to_torch
+from genbound.symbolic.memory import verify_once
 from genbound.symbolic.points import Refuted, Undecided
 from genbound.symbolic.proofs import is_nonnegative, is_zero
 from genbound.symbolic.relations import Domain, Relation, Verdict, verify
@@ -24,4 +25,5 @@ __all__ = [
     "to_javascript",
     "to_torch",
     "verify",
+    "verify_once",
 ]
