@@ -116,4 +116,4 @@ def gradients(loss: Callable[..., Tensor], module: nn.Module, constants: Params)
 
 def flatten(params: Params) -> Tensor:
     """The weights as vectors, (e, p)."""
-    return torch.cat([param.flatten(1) for param in params.values()], 1)
+    return torch.cat([param.reshape(len(param), -1) for param in params.values()], 1)
