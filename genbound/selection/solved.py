@@ -49,7 +49,8 @@ def regret(
         One row per rule: ``rule``, mean chosen ``clock``, ``divergence``, ``regret`` and its
         standard error ``stderr``, and ``relative``, the regret over the least divergence. The
         regrets are paired with the best horizon's divergence sample by sample, whose mean is
-        known; rules of one table share their samples.
+        known; rules of one table share their samples. A rule that looks at fresh data may have a
+        negative regret, because its horizon follows the sample.
 
     Raises:
         ValueError: If a count or ``norm2`` is out of range.
@@ -77,7 +78,7 @@ def regret(
     def divergence(share: Tensor) -> Tensor:
         return (truth - (1 - share)[:, None] * learned).square().sum(-1) / 2
 
-    best = divergence(chosen["best possible"])
+    best = divergence(chosen["best constant T"])
     rows = []
     for rule, share in chosen.items():
         excess = mean((divergence(share) - best).cpu(), method=rule)
@@ -138,7 +139,7 @@ def choices(
     nearest = ((1 - signal2) - shrink[:, None]).abs().argmin(1)
     random = torch.randint(len(signal2), (repetitions,), generator=generator, device=sample.device)
     return {
-        "best possible": ones * float(trade_off.minimiser.subs(_point(n, d, norm2))),
+        "best constant T": ones * float(trade_off.minimiser.subs(_point(n, d, norm2))),
         "fixed, T = 1": ones * default,
         "random T": signal2[random],
         "retrain or one model, paper's form": signal2[_paper_form(sample, signal2).argmin(1)],

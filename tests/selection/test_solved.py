@@ -26,8 +26,8 @@ def test_constant_choices_have_the_closed_form(n, d, norm2):
     found = table(n=n, d=d, norm2=norm2, repetitions=500)
     exact = trade_off.exact.to_torch(*trade_off.letters)
     least = float(trade_off.exact_minimum.to_torch(*trade_off.letters)(0.5, n, d, norm2))
-    assert found.loc["best possible", "regret"] == 0
-    assert found.loc["best possible", "divergence"] == pytest.approx(least)
+    assert found.loc["best constant T", "regret"] == 0
+    assert found.loc["best constant T", "divergence"] == pytest.approx(least)
     default = float(PROCESS.moments(1.0)[0]) ** 2
     truth = float(exact(default, n, d, norm2)) - least
     row = found.loc["fixed, T = 1"]
