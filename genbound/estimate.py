@@ -179,8 +179,9 @@ def combine(
     """Propagate estimates through a formula by its symbolic gradient.
 
     Estimates with influences of equal length are taken to rest on the same data, so their errors
-    add per datum; all else, also what an error exceeds its influences by, adds as independent. (For independent samples of equal length the
-    cross terms vanish in the mean, so the rule stays right.)
+    add per datum; all else, also what an error exceeds its influences by, adds as independent.
+    (For independent samples of equal length the cross terms vanish in the mean, so the rule stays
+    right.)
 
     Args:
         expr: Formula.

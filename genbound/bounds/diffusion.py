@@ -5,8 +5,6 @@ Each function configures a :class:`genbound.bound.Bound` that evaluates on any
 Zhu and Shkurti 2025 (arXiv 2506.00849) and the derivations of this package.
 """
 
-from typing import Literal
-
 import sympy as sp
 from torch import Tensor
 
@@ -15,7 +13,7 @@ from genbound.bounds import diffusion_terms as measured
 from genbound.derivation import Derivation
 from genbound.derivations import diffusion as proof
 from genbound.derivations.change_of_measure import information, scale
-from genbound.estimators import released, score_matching
+from genbound.estimators import released, score_matching, trajectory
 from genbound.protocols import ScoreModel
 
 __all__ = ["diffusion_kl", "diffusion_kl_released", "diffusion_kl_tight", "diffusion_nll"]
@@ -47,7 +45,7 @@ def diffusion_kl(
     draws: int = 64,
     paths: int = 512,
     step: float = 0.1,
-    reference: Literal["zero", "prior"] = "zero",
+    reference: trajectory.Reference = "zero",
 ) -> Bound:
     r"""The paper's form: KL(P_eps || p_theta) with sub-Gaussian constants on two terms.
 
@@ -56,7 +54,8 @@ def diffusion_kl(
         paths: Simulated reverse paths for the generator term.
         step: Largest step of the reverse chain in the log signal-to-noise ratio.
         reference: Score that the generating path is compared with: ``"zero"`` as in the paper, or
-            ``"prior"``, the score -x, against which the term ceases to grow with the horizon.
+            ``"prior"``, the score -x, against which the term ceases to grow with the horizon, or
+            a score that has not seen the sample.
 
     Returns:
         A bound with constants ``R_encoder`` and ``R_generator``.

@@ -1,7 +1,6 @@
 """The letters of the diffusion bounds as measured terms: one estimator for each."""
 
 import math
-from typing import Literal
 
 import sympy as sp
 import torch
@@ -99,7 +98,7 @@ def noised_root_rate(draws: int) -> Term:
     return Term(proof.root_rate, "mean root of the rate from t_min on", measure)
 
 
-def path_energy(paths: int, step: float, reference: Literal["zero", "prior"]) -> Term:
+def path_energy(paths: int, step: float, reference: trajectory.Reference) -> Term:
     """Energy of the generating path against a reference score that saw no data."""
 
     def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:

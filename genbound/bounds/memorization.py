@@ -4,13 +4,12 @@ It speaks of one generated sample, so the information of the sample is the right
 generator term bounds it; no constant is left to choose, and a total below 1 says something.
 """
 
-from typing import Literal
-
-from torch import Generator, Tensor
+from torch import Tensor
 
 from genbound.bound import Assumption, Bound, Constant, Term
+from genbound.bounds.diffusion_terms import path_energy
 from genbound.derivations import memorization as proof
-from genbound.derivations.generator import energy, n
+from genbound.derivations.generator import n
 from genbound.estimate import Estimate, exact
 from genbound.estimators import trajectory
 from genbound.protocols import ScoreModel
@@ -20,7 +19,7 @@ __all__ = ["memorization"]
 
 def memorization(
     *,
-    reference: Literal["zero", "prior"] | trajectory.Score = "prior",
+    reference: trajectory.Reference = "prior",
     paths: int = 512,
     step: float = 0.1,
 ) -> Bound:
@@ -44,23 +43,10 @@ def memorization(
     Reference:
         Derived here, from the generator term of Chen et al. 2025 (in the spirit of Theorem 6.3).
     """
-
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        return trajectory.path_energy(
-            model,
-            reference=reference,
-            d=data.shape[-1],
-            paths=paths,
-            step=step,
-            generator=generator,
-            dtype=data.dtype,
-            device=data.device,
-        )
-
     return Bound(
         name="memorization",
         theorem=proof.memorization,
-        terms=(Term(energy, "path energy against the reference", measure),),
+        terms=(path_energy(paths, step, reference),),
         constants=(Constant(n, "n", "training samples", known=lambda _, data: len(data)),),
         contract=ScoreModel,
         source="this book, from the generator term of Chen, Zhu and Shkurti 2025",

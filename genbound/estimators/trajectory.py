@@ -12,9 +12,10 @@ from genbound.estimate import Estimate, mean
 from genbound.protocols import ScoreModel
 from genbound.sampler import reverse_chain, time_grid
 
-__all__ = ["Score", "path_energy", "reference_score"]
+__all__ = ["Reference", "Score", "path_energy", "reference_score"]
 
 Score = Callable[[Tensor, Tensor], Tensor]
+Reference = Literal["zero", "prior"] | Score
 
 REFERENCES: dict[str, Score] = {
     "zero": lambda noisy, _: torch.zeros_like(noisy),
@@ -26,7 +27,7 @@ REFERENCES: dict[str, Score] = {
 def path_energy(
     model: ScoreModel,
     *,
-    reference: Literal["zero", "prior"] | Score,
+    reference: Reference,
     d: int,
     paths: int,
     step: float,

@@ -34,9 +34,9 @@ def test_on_the_mean_learner_it_is_the_closed_form():
             breakdowns.append(bound.evaluate(model, sample, generator=generator))
         total = breakdowns[0].total
         assert total.value == pytest.approx(
-            math.sqrt(breakdowns[0]["path energy against the reference"].value / (2 * n))
+            math.sqrt(breakdowns[0]["score along the generating path"].value / (2 * n))
         )
-        energy = across([b["path energy against the reference"] for b in breakdowns])
+        energy = across([b["score along the generating path"] for b in breakdowns])
         if golden is not None:
             assert abs(energy.value - golden) <= 4 * energy.stderr + 0.05 * golden
         assert breakdowns[0].trivial.value == 1
