@@ -1,0 +1,238 @@
+"""Distances between the iterates of a training run, and sketches of runs too long to be stored.
+
+Late in training the steps are tiny beside the weights, and the usual product form of a distance
+loses all digits. Here the products are those of the increments, which are as small as the
+distances themselves; they are summed in float64, and a pair that still lost its digits is
+computed again from its difference.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Sketch", "distances", "edge_lengths", "path_distances", "sketch"]
+
+
+def distances(
+    points: Tensor,
+    *,
+    product: torch.dtype = torch.float64,
+    block: int = 4096,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Euclidean distances between the iterates of a trajectory, in order of time.
+
+    ``D_ij^2 = S_ii + S_jj - 2 S_ij`` with ``S`` the double running sum of the increments' inner
+    products. The order matters only for the accuracy: any point set is allowed.
+
+    Args:
+        points: Iterates, shape ``(n, d)``; they may lie elsewhere than on ``device``, which sees
+            ``block`` coordinates at a time.
+        product: Type of the inner products: float64, or float32, which is faster and right to
+            about 1e-6 (on a GPU, TF32 must be off).
+        block: Coordinates taken at a time.
+        device: Where to compute; by default where the points are.
+
+    Returns:
+        Symmetric, zero diagonal, shape ``(n, n)``, float64, on ``device``. Equal points have
+        distance zero exactly.
+
+    Raises:
+        ValueError: If the points are not a finite matrix of floats or an option is not allowed.
+    """
+    _check(points, "points", product, block)
+    place = points.device if device is None else torch.device(device)
+
+    def parts() -> Iterator[Tensor]:
+        return (part.to(place, torch.float64) for part in points.split(block, 1))
+
+    return _distances(parts, len(points), product, place)
+
+
+def path_distances(
+    increments: Tensor,
+    *,
+    product: torch.dtype = torch.float64,
+    block: int = 4096,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Distances between the points of a path that is known by its steps.
+
+    Steps below the rounding of the weights are kept: the weights themselves are not needed.
+
+    Args:
+        increments: Steps ``theta_{k+1} - theta_k``, shape ``(n - 1, d)``.
+        product: As for :func:`distances`.
+        block: Coordinates taken at a time.
+        device: Where to compute; by default where the increments are.
+
+    Returns:
+        Shape ``(n, n)``, float64, on ``device``.
+
+    Raises:
+        ValueError: As for :func:`distances`.
+    """
+    _check(increments, "increments", product, block)
+    place = increments.device if device is None else torch.device(device)
+
+    def parts() -> Iterator[Tensor]:
+        for part in increments.split(block, 1):
+            walked = part.to(place, torch.float64).cumsum(0)
+            yield torch.cat([torch.zeros_like(walked[:1]), walked])
+
+    return _distances(parts, len(increments) + 1, product, place)
+
+
+def edge_lengths(
+    points: Tensor,
+    edges: Tensor,
+    *,
+    block: int = 4096,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Distances of given pairs from their differences in float64, with no cancellation.
+
+    Args:
+        points: Shape ``(n, d)``.
+        edges: Pairs of indices, shape ``(m, 2)``.
+        block: Coordinates taken at a time.
+        device: Where to compute; by default where the points are.
+
+    Returns:
+        Shape ``(m,)``, float64, on ``device``.
+
+    Raises:
+        ValueError: If the points are not a finite matrix of floats, the edges are no pairs, or
+            the block is not positive.
+    """
+    _check(points, "points", torch.float64, block)
+    if edges.ndim != 2 or edges.shape[1] != 2:
+        raise ValueError(f"edges: got shape {tuple(edges.shape)}, allowed is (m, 2)")
+    place = points.device if device is None else torch.device(device)
+    parts = (part.to(place, torch.float64) for part in points.split(block, 1))
+    return _squared_lengths(parts, edges.to(place)).sqrt()
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """A random linear map to few dimensions, for iterates that are too many to be stored.
+
+    The coordinates get random signs and are dealt out at random to k equal groups, each of which
+    is summed. A squared length keeps its mean, and its relative variance is at most 2 / k,
+    whatever the dimension. The map is linear: it may be applied to increments as they come.
+
+    Attributes:
+        order: Which coordinate stands where, shape ``(k, m)``; ``d`` and above stand for none.
+        sign: Signs of the coordinates, shape ``(d,)``.
+    """
+
+    order: Tensor
+    sign: Tensor
+
+    @property
+    def distortion(self) -> float:
+        """Relative standard deviation of a distance, to first order at most: 1 / sqrt(2 k)."""
+        return 0.0 if self.order.shape[1] == 1 else 1 / math.sqrt(2 * len(self.order))
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """Sketch of points.
+
+        Args:
+            points: Shape ``(..., d)``, on the device of the sketch. Late in training give
+                increments, or differences from one iterate: the sums are in float64, but what the
+                rounding of the weights has taken is gone.
+
+        Returns:
+            Shape ``(..., k)``, float64.
+
+        Raises:
+            ValueError: If the dimension is not that of the sketch.
+        """
+        if points.shape[-1] != len(self.sign):
+            raise ValueError(
+                f"points: got dimension {points.shape[-1]}, allowed is {len(self.sign)}"
+            )
+        signed = points.double() * self.sign
+        missing = self.order.numel() - len(self.sign)
+        padded = torch.nn.functional.pad(signed, (0, missing))
+        return padded[..., self.order].sum(-1)
+
+    def __repr__(self) -> str:
+        """Dimensions and distortion."""
+        sizes = f"{len(self.sign)} -> {len(self.order)}"
+        return f"Sketch({sizes}, distortion={self.distortion:.2g})"
+
+
+def sketch(
+    d: int, k: int, *, generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Sketch:
+    """Draw a sketch; one and the same serves all iterates of a trajectory.
+
+    Args:
+        d: Dimension of the weights.
+        k: Dimension of the sketches; from ``d`` on the map is an isometry.
+        generator: Source of the draw, on ``device``.
+        device: Device of the weights.
+
+    Returns:
+        The map.
+
+    Raises:
+        ValueError: If a dimension is not positive.
+    """
+    if min(d, k) < 1:
+        raise ValueError(f"k: got d={d} and k={k}, allowed are positive dimensions")
+    places = -(-d // k) * k
+    order = torch.randperm(places, generator=generator, device=device).reshape(k, -1)
+    sign = torch.randint(0, 2, (d,), generator=generator, device=device).double() * 2 - 1
+    return Sketch(order, sign)
+
+
+def _distances(
+    parts: Callable[[], Iterator[Tensor]], n: int, product: torch.dtype, place: torch.device
+) -> Tensor:
+    """Distances from column blocks of points, which ``parts()`` yields anew at each call."""
+    gram = torch.zeros(n, n, dtype=torch.float64, device=place)
+    for part in parts():
+        steps = part.diff(dim=0).to(product)
+        gram[1:, 1:] += (steps @ steps.mT).double()
+    travelled = gram.diagonal().cumsum(0)
+    gram = gram.cumsum_(0).cumsum_(1)
+    from_start = gram.diagonal().clone()
+    squared = from_start[:, None] + from_start - 2 * gram
+    squared = ((squared + squared.mT) / 2).clamp_(min=0)
+    # Rounding: of the inner products of the steps between the pair, and of the running sums.
+    precision = torch.finfo(product).eps
+    noise = precision * (travelled[:, None] - travelled).abs()
+    noise += torch.finfo(torch.float64).eps * (from_start[:, None] + from_start)
+    pairs = (squared * math.sqrt(precision) <= noise).triu_(1).nonzero()
+    if len(pairs):
+        again = _squared_lengths(parts(), pairs)
+        squared[pairs[:, 0], pairs[:, 1]] = again
+        squared[pairs[:, 1], pairs[:, 0]] = again
+    return squared.fill_diagonal_(0).sqrt_()
+
+
+def _squared_lengths(parts: Iterator[Tensor], pairs: Tensor, rows: int = 4096) -> Tensor:
+    total = torch.zeros(len(pairs), dtype=torch.float64, device=pairs.device)
+    for part in parts:
+        for now, sums in zip(pairs.split(rows), total.split(rows), strict=True):
+            sums += (part[now[:, 0]] - part[now[:, 1]]).square().sum(1)
+    return total
+
+
+def _check(points: Tensor, name: str, product: torch.dtype, block: int) -> None:
+    if points.ndim != 2 or not len(points) or not points.is_floating_point():
+        raise ValueError(
+            f"{name}: got {points.dtype} of shape {tuple(points.shape)}, allowed are floats (n, d)"
+        )
+    if product not in (torch.float32, torch.float64):
+        raise ValueError(f"product: got {product}, allowed are torch.float32 and torch.float64")
+    if block < 1:
+        raise ValueError(f"block: got {block}, allowed is block >= 1")
+    # A sum would do, but for the overflow of finite numbers.
+    if not all(bool(part.isfinite().all()) for part in points.split(block, 1)):
+        raise ValueError(f"{name}: got values that are not finite, allowed are finite ones")
