@@ -33,7 +33,7 @@ def encoder_generator(
     draws: int = 16,
     encoder_scales: Scales | None = None,
     held_out: Tensor | None = None,
-    unit: str = "units of the discrepancy",
+    unit: str = "discrepancy",
 ) -> Bound:
     r"""Theorem A: E c(X, x~) for a fresh X and a generated x~, whatever the encoder.
 

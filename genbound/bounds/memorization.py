@@ -54,6 +54,7 @@ def memorization(
             Assumption("in expectation over the sample: one sample gives an estimate of it"),
             Assumption("the reference has not seen the sample"),
         ),
+        unit="of the kernel's range",
         trivial=Term(proof.memorization_gap, "range of the kernel", _range),
     )
 

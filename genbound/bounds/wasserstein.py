@@ -77,7 +77,7 @@ def wasserstein(*, draws: int = 16, held_out: Tensor | None = None) -> Bound:
         source="this book, from classical ingredients",
         assumptions=assumptions,
         trivial=_POINT,
-        unit="units of distance",
+        unit="distance",
     )
 
 
@@ -124,7 +124,7 @@ def wasserstein_product(
         source="Chen, Zhu and Shkurti 2025, in the spirit of Corollary 4.2",
         assumptions=assumptions,
         trivial=_POINT,
-        unit="units of distance",
+        unit="distance",
     )
 
 

@@ -161,7 +161,7 @@ def test_forms_and_their_constants():
     slack = 4 * math.hypot(weighted.total.stderr, plain.total.stderr)
     assert abs(weighted.total.value - plain.total.value) < slack
     held_out = wasserstein_product(encoder_scales=scales, held_out=data)
-    assert "units of distance" in str(held_out.evaluate(model, data, generator=generator))
+    assert "distance" in str(held_out.evaluate(model, data, generator=generator))
     loss = reconstruction.encoded_loss(
         model, data, discrepancy=reconstruction.distance, draws=16, generator=generator
     )
