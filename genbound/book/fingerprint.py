@@ -166,8 +166,13 @@ def _imports(tree: ast.Module, package: str) -> Iterator[_Import]:
         yield item
 
 
-def _bindings(tree: ast.Module, package: str) -> Iterator[tuple[str, _Import]]:
+@cache
+def _bindings(tree: ast.Module, package: str) -> tuple[tuple[str, _Import], ...]:
     """Each imported name as it is bound, with where it comes from."""
+    return tuple(_bound(tree, package))
+
+
+def _bound(tree: ast.Module, package: str) -> Iterator[tuple[str, _Import]]:
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
