@@ -1,0 +1,93 @@
+"""Stochastic gradient Langevin dynamics: descent whose noise makes it sample a posterior."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from genbound.training.optim import Params, State, Transform, along, check
+from genbound.training.schedules import Constant, Schedule
+
+__all__ = ["sgld"]
+
+
+def sgld(
+    *,
+    inverse_temperature: Tensor | float,
+    weight_decay: float = 0.0,
+    schedule: Schedule | None = None,
+) -> Transform:
+    """Langevin descent, theta <- theta - lr_k (g + w theta) + sqrt(2 lr_k / beta) xi.
+
+    g is the gradient of the loss L, xi is standard normal, fresh in every step, each member's
+    from its own generator, and lr_k is the member's rate times the schedule. With small steps and
+    exact gradients the weights come to the law with density in proportion to
+    exp(-beta L(theta)) N(theta; 0, I / (beta w)): weight decay is a Gaussian prior. At a
+    curvature a of L + w |theta|^2 / 2 a constant step widens the variance 1 / (beta a) by the
+    factor 1 / (1 - lr a / 2). For stacked parameters, (e, ...), as `train` has them.
+
+    An optimiser belongs to one run at a time: `kick` completes the last `update`, of which it
+    knows the step.
+
+    Args:
+        inverse_temperature: beta, in units of one over the loss, positive: a number for all
+            members or a tensor (e,). `math.inf` is plain descent, and draws nothing.
+        weight_decay: w; w theta is added to the gradient.
+        schedule: Step k = 0, 1, ... -> factor on the rate; see :mod:`genbound.training.schedules`.
+            Constant if None.
+
+    Returns:
+        The optimiser.
+
+    Raises:
+        ValueError: If an argument is out of range. `init` raises it if there is not one inverse
+            temperature for each member.
+
+    Reference:
+        Welling and Teh (2011), equation 4.
+    """
+    beta = torch.as_tensor(inverse_temperature, dtype=torch.float64).detach().cpu().clone()
+    if beta.ndim > 1 or not bool((beta > 0).all()):
+        raise ValueError(
+            f"inverse_temperature must be positive, one number or (e,), got {beta.tolist()}"
+        )
+    check("weight_decay", weight_decay)
+    schedule = Constant() if schedule is None else schedule
+    step = 0
+
+    def init(params: Params) -> State:
+        members = len(next(iter(params.values())))
+        if beta.ndim == 1 and len(beta) != members:
+            raise ValueError(
+                f"inverse_temperature must be one number or {members}, got {len(beta)}"
+            )
+        return {"count": 0}
+
+    def update(
+        params: Params, grads: Params, state: State, lr: Tensor | float
+    ) -> tuple[Params, State]:
+        nonlocal step
+        step = state["count"]
+        state["count"] += 1
+        rate = lr * schedule(step)
+        for name, param in params.items():
+            grad = grads[name]
+            if weight_decay != 0.0:
+                grad = torch.add(grad, param, alpha=weight_decay)
+            param.sub_(along(rate, param) * grad)
+        return params, state
+
+    def kick(params: Params, lr: Tensor | float, generators: Sequence[Generator]) -> None:
+        rates = torch.as_tensor(lr, dtype=torch.float64) * schedule(step)
+        scales = (2 * rates / beta.to(rates.device)).sqrt().expand(len(generators))
+        # A member without noise must not draw: it would lose the batches of plain descent.
+        hot = beta.isfinite().expand(len(generators)).tolist()
+        for param in params.values():
+            like = {"dtype": param.dtype, "device": param.device}
+            for i, generator in enumerate(generators):
+                if hot[i]:
+                    noise = torch.randn(param[i].shape, generator=generator, **like)
+                    param[i].add_(noise * scales[i].to(**like))
+
+    name = f"sgld(inverse_temperature={beta.tolist()}, weight_decay={weight_decay}, "
+    return Transform(init, update, f"{name}schedule={schedule})", kick)
