@@ -21,7 +21,7 @@ from genbound.estimate import Estimate, exact
 __all__ = ["GradientNorms", "GradientQuantities", "gradient_norms"]
 
 # Numbers per evaluation: the gradients of a block of samples.
-BLOCK_ENTRIES = 2**24
+BLOCK_ENTRIES = 2**22
 
 Loss = Callable[[Any, Any], Tensor]
 FlatLoss = Callable[[Tensor, Any], Tensor]
