@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(given: argparse.Namespace) -> None:
     root = _root()
-    book = {chapter.name: chapter for chapter in chapters(root).values()}
+    book = {chapter.name: chapter for chapter in chapters(root).values()} if given.p else {}
     overrides: dict[str, dict[str, Any]] = {}
     for word in given.p:
         key, value = _pair(word, "CHAPTER.NAME=VALUE")
