@@ -153,7 +153,8 @@ def subsample(
 
     Returns:
         The statistic of all data; the standard error is the parts' standard deviation divided by
-        ``sqrt(parts)``, which presumes an error of order ``1 / sqrt(n)``.
+        ``sqrt(parts)``, which presumes an error of order ``1 / sqrt(n)``. It rests on the parts:
+        their number is the estimate's ``n``.
 
     Raises:
         ValueError: If there are fewer than two parts or fewer data than parts.
@@ -166,7 +167,8 @@ def subsample(
         dtype=torch.float64,
     )
     stderr = float(values.std() / math.sqrt(parts))
-    return Estimate(float(statistic(*data)), stderr, n, f"{method}; {parts} parts", side)
+    text = f"{method}; {parts} parts of {n}"
+    return Estimate(float(statistic(*data)), stderr, parts, text, side)
 
 
 def combine(
