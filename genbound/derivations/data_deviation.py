@@ -1,0 +1,129 @@
+"""How far chance moves the data term: two concentrations, by moments and by entropy.
+
+The letters are those of :mod:`data_term`. Constants are our own; the first has the shape of Lemma
+3.1 of Dupuis et al. 2025 (arXiv 2506.03849), the second needs neither a support nor a dimension.
+"""
+
+import sympy as sp
+
+from genbound.derivation import Derivation
+from genbound.derivations.data_term import n
+from genbound.derivations.sampler_error import span
+
+moved = sp.Symbol("c", positive=True)
+_slope = sp.Symbol("lambda", positive=True)
+_log_laplace = sp.Symbol(r"{\log\,\mathbb{E}\,e^{\lambda(F-\mathbb{E}F)}}", real=True)
+level = sp.Symbol(r"\log\frac{1}{\zeta}", positive=True)
+_excess = sp.Symbol(r"{(F-\mathbb{E}F)_{\zeta}}", real=True)
+_p = sp.Symbol("p", positive=True)
+
+bounded_differences = Derivation.of(
+    _log_laplace, _log_laplace, by=r"one datum moves \(F\) by at most \(c\)", domain={_p: (0, 1)}
+).granted(
+    "<=",
+    n * (_slope * moved) ** 2 / 8,
+    cite="Hoeffding 1963; McDiarmid 1989",
+    by="one martingale difference for each datum",
+    # The sum of n tosses of a coin, each worth c or nothing.
+    witness={
+        _log_laplace: n * (sp.log(1 - _p + _p * sp.exp(_slope * moved)) - _p * _slope * moved)
+    },
+)
+"""Laplace transform of a function of independent data with bounded differences."""
+
+deviation = (
+    Derivation.of(
+        _excess,
+        (level + _log_laplace) / _slope,
+        by=r"Chernoff: exceeded with probability at most \(\zeta\)",
+    )
+    .at_most(
+        level / _slope + n * _slope * moved**2 / 8,
+        by="bounded differences",
+        using=[bounded_differences],
+    )
+    .specialise(
+        {_slope: sp.sqrt(8 * level / n) / moved},
+        by=r"\(\lambda=\sqrt{8\log(1/\zeta)/n}/c\), the best",
+    )
+    .equals(moved * sp.sqrt(n * level / 2), by="collecting terms")
+)
+"""What F exceeds its mean by, with probability at most zeta: c sqrt(n log(1 / zeta) / 2)."""
+
+support = sp.Symbol("D", positive=True)
+_weight = sp.Symbol(r"{\int e^{-2t}\lambda(\mathrm{d}t)}", positive=True)
+
+bounded_support = deviation.specialise(
+    {moved: 4 * _weight * support**2 / n},
+    by=r"\(F=4\int e^{-2t}\lambda(\mathrm{d}t)\,\frac{1}{n}\sum_i\|X_i\|^2\), \(\|X\|\le D\)",
+).equals(4 * _weight * support**2 * sp.sqrt(level / (2 * n)), by="collecting terms")
+"""The fluctuation of the second moment where the support is bounded."""
+
+# Concentration by entropy: no assumption on the law, no dimension.
+_mixture = sp.Symbol("{h(P)-(1-q)h(R)-qh(K)}", real=True)
+_q = sp.Symbol("q", positive=True)
+_apart = sp.Symbol("o", positive=True)
+
+
+def _binary(q: sp.Expr) -> sp.Expr:
+    return -q * sp.log(q) - (1 - q) * sp.log(1 - q)
+
+
+mixture_entropy = Derivation.of(
+    _mixture,
+    _mixture,
+    by=r"\(P=(1-q)R+qK\)",
+    domain={_q: (0, 1), _apart: (0, 1)},
+).granted(
+    "<=",
+    _binary(_q),
+    cite="Cover and Thomas 2006, section 2.7",
+    by="what the component tells of a value; concavity says it is not negative",
+    # Uniform laws on two unit intervals, one moved by o.
+    witness={_mixture: _apart * _binary(_q)},
+)
+"""One component of weight q moves an entropy by at most the entropy of a coin."""
+
+_difference = sp.Symbol(r"c_{\Delta}", nonnegative=True)
+
+difference = Derivation.of(
+    _difference,
+    4 * (_mixture + _mixture) / span,
+    by=r"one datum replaced, entropies at \(t_0\) and at \(T\); equal kernels cancel",
+    domain={_q: (0, 1)},
+).at_most(8 * _binary(_q) / span, by=r"\(q=1/n\)", using=[mixture_entropy])
+"""How far one datum moves the data term."""
+
+_others = sp.Symbol("k", positive=True)
+_doubt = sp.Symbol("{nH(1/n)}", nonnegative=True)
+
+_ratio = sp.Symbol("r", positive=True)
+_log = sp.Symbol(r"{\log(1+1/k)}", nonnegative=True)
+
+_logarithm = (
+    Derivation.of(_log, sp.log(1 + _ratio), by=r"\(r=1/k\)")
+    .at_most(_ratio, by=r"\(\log(1+r)\le r\)")
+    .specialise({_ratio: 1 / _others}, by=r"\(r=1/k\)")
+)
+
+coin = (
+    Derivation.of(_doubt, (_others + 1) * _binary(1 / (_others + 1)), by=r"\(n=k+1\)")
+    .equals(
+        sp.log(_others + 1) + _others * _log,
+        by="collecting logarithms",
+        using=[Derivation.of(_log, sp.log(1 + 1 / _others))],
+    )
+    .at_most(1 + sp.log(_others + 1), by=r"\(\log(1+r)\le r\)", using=[_logarithm])
+)
+"""Entropy of a coin of weight 1 / n, n times."""
+
+concentration = (
+    deviation.specialise({moved: 8 * _doubt / (n * span)}, by=r"the data term, \(H(1/n)\)")
+    .equals(8 * _doubt / span * sp.sqrt(level / (2 * n)), by="collecting terms")
+    .at_most(
+        8 * (1 + sp.log(n)) / span * sp.sqrt(level / (2 * n)),
+        by=r"\(nH(1/n)\le1+\log n\)",
+        using=[coin.specialise({_others: n - 1}, by=r"\(k=n-1\)", domain={n: (1, None)})],
+    )
+)
+"""The data term above its mean, and, its mean being negative, above 0."""
