@@ -7,7 +7,7 @@ The letters are those of :mod:`data_term`. Constants are our own; the first has 
 import sympy as sp
 
 from genbound.derivation import Derivation
-from genbound.derivations.data_term import n
+from genbound.derivations.data_term import mean_data_term, n, sign
 from genbound.derivations.sampler_error import span
 
 moved = sp.Symbol("c", positive=True)
@@ -58,6 +58,16 @@ bounded_support = deviation.specialise(
     by=r"\(F=4\int e^{-2t}\lambda(\mathrm{d}t)\,\frac{1}{n}\sum_i\|X_i\|^2\), \(\|X\|\le D\)",
 ).equals(4 * _weight * support**2 * sp.sqrt(level / (2 * n)), by="collecting terms")
 """The fluctuation of the second moment where the support is bounded."""
+
+data_term = sp.Symbol(r"{\Delta_{s,\zeta}}", real=True)
+fisher_gap = sp.Symbol(
+    r"{\int(\mathcal{I}(P_t\|\pi)-\mathcal{I}(\hat{P}_t\|\pi))\lambda(\mathrm{d}t)}", real=True
+)
+
+by_moments = Derivation.of(
+    data_term, _excess + 4 * fisher_gap, by="moments and Fisher informations, over the times"
+).at_most(bounded_support.expr + 4 * fisher_gap, by="the second moment", using=[bounded_support])
+"""The data term where the support is bounded, with probability at least 1 - zeta."""
 
 # Concentration by entropy: no assumption on the law, no dimension.
 _mixture = sp.Symbol("{h(P)-(1-q)h(R)-qh(K)}", real=True)
@@ -126,4 +136,11 @@ concentration = (
         using=[coin.specialise({_others: n - 1}, by=r"\(k=n-1\)", domain={n: (1, None)})],
     )
 )
-"""The data term above its mean, and, its mean being negative, above 0."""
+"""The data term above its mean."""
+
+by_entropy = (
+    Derivation.of(data_term, mean_data_term + _excess, by="mean and excess")
+    .at_most(_excess, by="the mean is negative", using=[sign])
+    .at_most(concentration.expr, by="one datum moves little", using=[concentration])
+)
+"""The data term over uniform times, with probability at least 1 - zeta, for any law."""

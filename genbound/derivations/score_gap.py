@@ -189,10 +189,13 @@ package_parts = tuple(
     for name in (
         r"\mathcal{L}^{(n)}_{\mathrm{ESM},h}",
         r"\Delta_{h}",
-        r"{\mathcal{L}_{\mathrm{DSM}}-\hat{\mathcal{L}}_{\mathrm{DSM}}}",
+        r"\mathcal{G}_{h}",
     )
 )
-"""Optimisation, data and generalization as the package counts them, summed over the grid."""
+"""Optimisation, data and generalization as the package counts them, summed over the grid.
+
+The last is the denoising loss of the law less that of the sample.
+"""
 
 assembled_in_package = assembled.specialise(
     {

@@ -108,3 +108,22 @@ def test_the_logarithm_costs_more_than_the_coin(size, tau, zeta):
     sharp = 8 * coin / tau * math.sqrt(size * math.log(1 / zeta) / 2)
     assert sharp <= bound * (1 + 1e-12)
     assert bound <= 2.1 * sharp
+
+
+def test_the_data_term_inherits_both(generator):
+    weight, support, level, tau = torch.rand(4, 2000, generator=generator, dtype=torch.float64)
+    size, gap = 50.0, weight - 0.5
+    fluctuation = proof.bounded_support.to_torch(proof._weight, proof.support, n, proof.level)
+    letters = (proof._weight, proof.support, n, proof.level, proof.fisher_gap)
+    torch.testing.assert_close(
+        proof.by_moments.to_torch(*letters)(weight, support, size, level, gap),
+        fluctuation(weight, support, size, level) + 4 * gap,
+    )
+    both = (n, span, proof.level)
+    torch.testing.assert_close(
+        proof.by_entropy.to_torch(*both)(size, tau, level),
+        proof.concentration.to_torch(*both)(size, tau, level),
+    )
+    opening = replace(proof.by_entropy, steps=proof.by_entropy.steps[:1])
+    with pytest.raises(Refuted):
+        opening.at_most(proof._excess / 2, by="wrong", using=[proof.sign])
