@@ -204,11 +204,25 @@ learned_cost = Derivation.of(
 )
 """The part of a step's exact cost that depends on the score; the path costs KL_delta + sum."""
 
-grid_error = Derivation.of(
-    error, one_step[error], by=r"\(\mathbb{E}\|r-Y\|^2\) where the step begins", domain=domain
-).equals(
-    (slope - (_late - 1) / _late) ** 2 * _late + (_r_mean - _late_mean) ** 2,
-    by="spread and mean of the error",
+_M = sp.Symbol("M_{k}", real=True)
+_V = sp.Symbol("V_{k}", positive=True)
+_misread = slope * _M + offset
+
+grid_error = (
+    Derivation.of(
+        error,
+        slope**2 * _V
+        + _misread**2
+        - 2 * (slope * (_V - 1) + _misread * _M)
+        + (_V - 1) ** 2 / _V
+        + _M**2,
+        by=r"\(\mathbb{E}\|r-Y\|^2\) where data of mean \(M_k\) and variance \(V_k\) begin a step",
+    )
+    .equals(
+        (slope - (_V - 1) / _V) ** 2 * _V + (_misread - _M) ** 2,
+        by="spread and mean of the error",
+    )
+    .specialise({_V: _late, _M: _late_mean}, by=r"\(M_k\), \(V_k\) at \(u/w^2\)", domain=domain)
 )
 """Squared score error of one grid point, in the package's convention."""
 
