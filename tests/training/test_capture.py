@@ -28,7 +28,7 @@ class Largest(TorchDispatchMode):
 
     size = 0
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, function, _types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         if isinstance(result, Tensor):
             self.size = max(self.size, result.numel())
