@@ -1,6 +1,7 @@
 """The letters of the diffusion bounds as measured terms: one estimator for each."""
 
 import math
+from functools import partial
 
 import sympy as sp
 import torch
@@ -8,6 +9,7 @@ from torch import Generator, Tensor
 
 from genbound.bound import Term
 from genbound.bound.parts import Measure
+from genbound.bounds.held_out import gap_term
 from genbound.derivations import diffusion as proof
 from genbound.derivations import gaussian
 from genbound.derivations.change_of_measure import gap as gap_letter
@@ -118,16 +120,9 @@ def path_energy(paths: int, step: float, reference: trajectory.Reference) -> Ter
 
 def held_out_gap(held_out: Tensor, draws: int) -> Term:
     """Denoising loss on fresh data less that on the training data."""
-    fresh, seen = sp.symbols("fresh seen")
-
-    def measure(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
-        losses = {
-            letter: score_matching.denoising(model, points, draws=draws, generator=generator)
-            for letter, points in ((fresh, held_out), (seen, data))
-        }
-        return combine(fresh - seen, losses, method=f"held-out less training loss, {draws} draws")
-
-    return Term(gap_letter, "gap on held-out data", measure)
+    loss = partial(score_matching.denoising, draws=draws)
+    method = f"held-out less training loss, {draws} draws"
+    return gap_term(gap_letter, "gap on held-out data", loss, held_out, method=method)
 
 
 def prior_nll() -> Term:

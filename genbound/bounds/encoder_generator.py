@@ -5,15 +5,16 @@ Source: Chen, Zhu and Shkurti 2025 (arXiv 2506.00849), in the spirit of Theorem 
 """
 
 from collections.abc import Callable
+from functools import partial
 
-import sympy as sp
 import torch
 from torch import Generator, Tensor
 
 from genbound.bound import Assumption, Bound, Constant, Term
+from genbound.bounds.held_out import gap_term
 from genbound.derivations import encoder_generator as proof
 from genbound.derivations.change_of_measure import gap
-from genbound.estimate import Estimate, combine, mean
+from genbound.estimate import Estimate, mean
 from genbound.estimators import latent, reconstruction
 from genbound.estimators.reconstruction import Discrepancy
 from genbound.protocols import EncoderGenerator
@@ -139,17 +140,9 @@ def _weighted_root(scales: Scales) -> Term:
 
 
 def _gap(discrepancy: Discrepancy, draws: int, held_out: Tensor) -> Term:
-    fresh, seen = sp.symbols("fresh seen")
-
-    def measure(model: EncoderGenerator, data: Tensor, *, generator: Generator) -> Estimate:
-        how = {"discrepancy": discrepancy, "draws": draws, "generator": generator}
-        losses = {
-            letter: reconstruction.prior_loss(model, points, **how)
-            for letter, points in ((fresh, held_out), (seen, data))
-        }
-        return combine(fresh - seen, losses, method=f"held-out less training data, {draws} draws")
-
-    return Term(gap, "generator: gap on held-out data", measure)
+    loss = partial(reconstruction.prior_loss, discrepancy=discrepancy, draws=draws)
+    method = f"held-out less training data, {draws} draws"
+    return gap_term(gap, "generator: gap on held-out data", loss, held_out, method=method)
 
 
 def _prior_generator(discrepancy: Discrepancy, draws: int) -> Term:

@@ -7,6 +7,7 @@ are nats per datum.
 
 import math
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import sympy as sp
@@ -15,6 +16,7 @@ from torch import Generator, Tensor
 from torch.distributions import Bernoulli, Independent
 
 from genbound.bound import Assumption, Bound, Constant, Term
+from genbound.bounds.held_out import gap_term
 from genbound.derivations import vae as proof
 from genbound.derivations.change_of_measure import information, scale
 from genbound.estimate import Estimate, combine, mean
@@ -112,16 +114,9 @@ def _distortion(draws: int) -> Term:
 
 
 def _gap(held_out: Tensor, draws: int) -> Term:
-    fresh, seen = sp.symbols("fresh seen")
-
-    def measure(model: Autoencoder, data: Tensor, *, generator: Generator) -> Estimate:
-        losses = {
-            letter: latent.nelbo(model, points, draws=draws, generator=generator)
-            for letter, points in ((fresh, held_out), (seen, data))
-        }
-        return combine(fresh - seen, losses, method=f"held-out less training NELBO, {draws} codes")
-
-    return Term(proof.nelbo_gap, "gap on held-out data", measure)
+    loss = partial(latent.nelbo, draws=draws)
+    method = f"held-out less training NELBO, {draws} codes"
+    return gap_term(proof.nelbo_gap, "gap on held-out data", loss, held_out, method=method)
 
 
 def _reconstruction_gain(reference: Decoder, draws: int) -> Term:

@@ -4,14 +4,17 @@ Source: Chen, Zhu and Shkurti 2025 (arXiv 2506.00849), in the spirit of Corollar
 product coupling; the coupling through the encoder is derived here.
 """
 
-import sympy as sp
+from functools import partial
+
 from torch import Generator, Tensor
 
 from genbound.bound import Assumption, Bound, Constant, Term
+from genbound.bound.parts import Measure
 from genbound.bounds.encoder_generator import Scales, parts
+from genbound.bounds.held_out import gap_term
 from genbound.derivations import wasserstein as proof
 from genbound.derivations.change_of_measure import gap, information
-from genbound.estimate import Estimate, combine
+from genbound.estimate import Estimate
 from genbound.estimators import latent, reconstruction, transport
 from genbound.protocols import EncoderGenerator
 
@@ -43,7 +46,8 @@ def wasserstein(*, draws: int = 16, held_out: Tensor | None = None) -> Bound:
     Reference:
         Derived here; all ingredients are classical.
     """
-    terms = [_reconstruction(draws), _codes(draws, held_out)]
+    reconstructed = Term(proof.encoded_loss_hat, "reconstruction distance", _loss(draws))
+    terms = [reconstructed, _codes(draws, held_out)]
     constants = [
         Constant(
             proof.scale_encoder,
@@ -128,11 +132,8 @@ def wasserstein_product(
     )
 
 
-def _reconstruction(draws: int) -> Term:
-    def measure(model: EncoderGenerator, data: Tensor, *, generator: Generator) -> Estimate:
-        return _loss(model, data, draws, generator)
-
-    return Term(proof.encoded_loss_hat, "reconstruction distance", measure)
+def _loss(draws: int) -> Measure:
+    return partial(reconstruction.encoded_loss, discrepancy=reconstruction.distance, draws=draws)
 
 
 def _codes(draws: int, held_out: Tensor | None) -> Term:
@@ -144,21 +145,9 @@ def _codes(draws: int, held_out: Tensor | None) -> Term:
 
 
 def _gap(draws: int, held_out: Tensor) -> Term:
-    fresh, seen = sp.symbols("fresh seen")
-
-    def measure(model: EncoderGenerator, data: Tensor, *, generator: Generator) -> Estimate:
-        losses = {
-            letter: _loss(model, points, draws, generator)
-            for letter, points in ((fresh, held_out), (seen, data))
-        }
-        return combine(fresh - seen, losses, method=f"held-out less training data, {draws} draws")
-
-    return Term(gap, "gap of the reconstruction on held-out data", measure)
-
-
-def _loss(model: EncoderGenerator, data: Tensor, draws: int, generator: Generator) -> Estimate:
-    how = {"discrepancy": reconstruction.distance, "draws": draws, "generator": generator}
-    return reconstruction.encoded_loss(model, data, **how)
+    title = "gap of the reconstruction on held-out data"
+    method = f"held-out less training data, {draws} draws"
+    return gap_term(gap, title, _loss(draws), held_out, method=method)
 
 
 def _to_point(_: EncoderGenerator, data: Tensor, **__: object) -> Estimate:
