@@ -22,7 +22,7 @@ from torch import Tensor
 from genbound.data import Source
 from genbound.estimate import Estimate, exact, mean
 from genbound.protocols import ScoreModel
-from genbound.sampler import Step, step_mean, time_grid
+from genbound.sampler import Scheme, Step, euler, time_grid
 
 __all__ = [
     "gaussian_kl",
@@ -145,7 +145,12 @@ def log_mean_weight(log_weights: Tensor) -> Tensor:
 
 @torch.no_grad()
 def running_log_weights(
-    model: ScoreModel, points: Tensor, times: Tensor, *, generator: torch.Generator
+    model: ScoreModel,
+    points: Tensor,
+    times: Tensor,
+    *,
+    generator: torch.Generator,
+    scheme: Scheme = euler,
 ) -> Iterator[Tensor]:
     """Log of the path weights w of the module's head, while one path from each point grows.
 
@@ -154,6 +159,7 @@ def running_log_weights(
         points: Where the paths begin, at the last time; shape ``(n, d)``.
         times: Decreasing times of the chain, ``(N + 1,)``, as of :func:`sampler.time_grid`.
         generator: Source of noise, on the device of ``points``.
+        scheme: What one step of the chain is.
 
     Yields:
         Shape ``(n,)``, float64, N of them: the weight if the chain started at N(0, I) at the last
@@ -173,7 +179,8 @@ def running_log_weights(
         time = times[k - 1].to(state).expand(len(state))
         increment = clocks[k - 1] - clocks[k]
         back = Step(times[k - 1], times[k], noisier, model.score(noisier, time), increment)
-        reverse = _log_gaussian(state - step_mean(process, back), increment)
+        centre, spread = scheme(process, back)
+        reverse = _log_gaussian(state - centre, spread)
         forward = _log_gaussian(variance.sqrt().to(state) * noise, variance)
         total, state = total + reverse - forward, noisier
         yield total + _log_gaussian(state, torch.ones_like(clocks[0]))

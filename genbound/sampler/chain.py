@@ -1,68 +1,20 @@
-"""The reverse chain: Euler-Maruyama in the clock of the process, with exact step noise."""
+"""The reverse chain: a Markov chain with Gaussian steps, from the horizon down."""
 
-import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
 from genbound.protocols import ScoreModel
+from genbound.sampler.grids import time_grid
+from genbound.sampler.schemes import Scheme, Step, euler
 from genbound.sde import LinearSDE
 
-__all__ = ["RoundTrip", "Step", "reverse_chain", "sample", "step_mean", "time_grid"]
+__all__ = ["RoundTrip", "affine_law", "reverse_chain", "sample"]
 
 Score = Callable[[Tensor, Tensor], Tensor]
-
-
-class Step(NamedTuple):
-    """One step of the reverse chain, before the state is updated.
-
-    Attributes:
-        time: Time of the state, a float64 scalar.
-        next_time: Time after the step, earlier than ``time``.
-        state: Shape ``(s, d)``.
-        score: Score at ``(state, time)``, shape ``(s, d)``.
-        increment: Clock run down by the step, ``clock(time) - clock(next_time)``; it is the
-            variance of the step's noise.
-    """
-
-    time: Tensor
-    next_time: Tensor
-    state: Tensor
-    score: Tensor
-    increment: Tensor
-
-
-def time_grid(process: LinearSDE, horizon: float, t_min: float, *, step: float) -> Tensor:
-    """Times from the horizon down to ``t_min``, evenly spaced in the log signal-to-noise ratio.
-
-    Args:
-        process: Noising process.
-        horizon: Largest time.
-        t_min: Smallest time, positive.
-        step: Largest allowed spacing (nats).
-
-    Returns:
-        Decreasing times, shape ``(N + 1,)``, float64; first and last are exactly the given ends.
-
-    Raises:
-        ValueError: If ``0 < t_min < horizon`` or ``step > 0`` fails, or no signal is left.
-    """
-    if not 0 < t_min < horizon:
-        raise ValueError(f"t_min: got {t_min}, allowed is 0 < t_min < horizon = {horizon}")
-    if not step > 0:
-        raise ValueError(f"step: got {step}, allowed is step > 0")
-    first, last = process.log_snr_of(horizon).item(), process.log_snr_of(t_min).item()
-    if not math.isfinite(first):
-        raise ValueError(f"horizon: got {horizon}, where no signal is left; choose it smaller")
-    # the tolerance keeps a range that is a whole number of steps from gaining one by rounding
-    count = max(1, math.ceil((last - first) / step - 1e-9))
-    times = process.time_of(torch.linspace(first, last, count + 1, dtype=torch.float64))
-    times[0], times[-1] = horizon, t_min
-    return times
 
 
 def reverse_chain(
@@ -72,12 +24,13 @@ def reverse_chain(
     times: Tensor,
     *,
     generator: torch.Generator,
+    scheme: Scheme = euler,
 ) -> Generator[Step, None, Tensor]:
     """Run the reverse process as a Markov chain with Gaussian steps.
 
-    ``Y' = Y + log(alpha(t') / alpha(t)) Y + delta score(Y, t) + sqrt(delta) noise``, where delta
-    is the clock run down by the step. The noise has exactly the variance that the continuous
-    process gains, so two chains with different scores have a finite divergence.
+    By default ``Y' = Y + log(alpha(t') / alpha(t)) Y + delta score(Y, t) + sqrt(delta) noise``,
+    where delta is the clock run down by the step. The noise has exactly the variance that the
+    continuous process gains, so two chains with different scores have a finite divergence.
 
     Args:
         process: Noising process.
@@ -85,6 +38,7 @@ def reverse_chain(
         start: States at the first time, shape ``(s, d)``.
         times: Decreasing times, shape ``(N + 1,)``.
         generator: Source of the noise.
+        scheme: What one step is: :func:`euler` or :func:`exponential`.
 
     Yields:
         The N steps, each before its update.
@@ -107,23 +61,44 @@ def reverse_chain(
         noise = torch.randn(
             state.shape, generator=generator, dtype=state.dtype, device=state.device
         )
-        state = step_mean(process, step) + increment.sqrt().to(state) * noise
+        centre, variance = scheme(process, step)
+        state = centre + variance.sqrt().to(state) * noise
     return state
 
 
-def step_mean(process: LinearSDE, step: Step) -> Tensor:
-    """Mean of the next state; given a step, that state is ``N(step_mean, increment I)``.
+@torch.no_grad()
+def affine_law(
+    process: LinearSDE, score: Score, times: Tensor, *, d: int, scheme: Scheme = euler
+) -> tuple[Tensor, Tensor]:
+    """Law of the chain's end for a score that is affine in the state: a normal law, exactly.
 
     Args:
         process: Noising process.
-        step: A step of :func:`reverse_chain`.
+        score: Function of ``(state (s, d), time (s,))``, affine in the state.
+        times: Decreasing times, shape ``(N + 1,)``; the chain starts at N(0, I).
+        d: Dimension.
+        scheme: What one step is.
 
     Returns:
-        Shape ``(s, d)``.
+        Mean ``(d,)`` and covariance ``(d, d)``, float64.
+
+    Raises:
+        ValueError: If a step is not affine.
     """
-    scales, _ = process.moments(torch.stack([step.time, step.next_time]))
-    growth = (1 + scales.log().diff()).to(step.state)
-    return growth * step.state + step.increment.to(step.state) * step.score
+    times = times.double()
+    identity = torch.eye(d).to(times)
+    probes = torch.cat([torch.zeros_like(identity[:1]), identity, identity.sum(0, keepdim=True)])
+    mean, covariance = torch.zeros_like(identity[0]), identity
+    for time, next_time in zip(times[:-1], times[1:], strict=True):
+        increment = process.clock_of(time) - process.clock_of(next_time)
+        read = score(probes, time.expand(len(probes)))
+        centres, variance = scheme(process, Step(time, next_time, probes, read, increment))
+        offset, rows = centres[0], centres[1:-1] - centres[0]
+        if not torch.allclose(offset + rows.sum(0), centres[-1], rtol=1e-6, atol=1e-8):
+            raise ValueError("score: got one that is not affine in the state; use reverse_chain")
+        mean = mean @ rows + offset
+        covariance = rows.mT @ covariance @ rows + variance * identity
+    return mean, covariance
 
 
 @torch.no_grad()
@@ -139,6 +114,7 @@ def sample(
     generator: torch.Generator,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    scheme: Scheme = euler,
 ) -> Tensor:
     """Draw from the model: the reverse chain from N(0, I) at the horizon down to ``t_min``.
 
@@ -153,13 +129,15 @@ def sample(
         generator: Source of all noise, on ``device``.
         dtype: Dtype of the states.
         device: Device of the states.
+        scheme: What one step is: :func:`euler` or :func:`exponential`.
 
     Returns:
         Samples, shape ``(n, d)``.
     """
     start = torch.randn(n, d, generator=generator, dtype=dtype, device=device)
     times = time_grid(process, horizon, t_min, step=step).to(device)
-    return _end(reverse_chain(process, score, start, times, generator=generator))
+    chain = reverse_chain(process, score, start, times, generator=generator, scheme=scheme)
+    return _end(chain)
 
 
 @dataclass(frozen=True)
