@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 from torch.utils._pytree import tree_map  # the trees of torch.func: what a sample may be
-from tqdm import tqdm
 
 from genbound.protocols import Objective
 from genbound.training import checkpoint as checkpoints
 from genbound.training.ensemble import Build, Member, built, flatten, gradients, stack, stream
 from genbound.training.optim import Params, Transform, adam
+from genbound.training.progress import Progress
 
-Progress = Callable[[int, int, float], None]
+Capture = Callable[[Tensor], Tensor]
 
 _CHECK_EVERY = 100
 
@@ -31,8 +31,8 @@ class Run(NamedTuple):
     Attributes:
         params: The trained weights, {name: (e, ...)}.
         losses: The loss of each step, before its update, (steps, e).
-        trajectory: The flattened weights after every `capture_every` updates,
-            (snapshots, e, p), or None. The order within p is that of `params`.
+        trajectory: What was captured every `capture_every` updates, (snapshots, e, k), or None:
+            the flattened weights, in the order of `params`, or what `capture` made of them.
         members: What distinguishes the members, as given.
         build: The builder of one member's module, as given.
     """
@@ -93,6 +93,8 @@ def train(
     steps: int,
     optimiser: Transform | None = None,
     capture_every: int | None = None,
+    capture_from: int = 1,
+    capture: Capture | None = None,
     checkpoint: Path | None = None,
     checkpoint_every: int = 1000,
     progress: Progress | None = None,
@@ -116,7 +118,10 @@ def train(
             reads; see `grid`.
         steps: Number of updates.
         optimiser: The update rule, `adam()` if None.
-        capture_every: Keep the weights after every so many updates.
+        capture_every: Keep the weights after every so many updates, in the trajectory.
+        capture_from: The first update after which they may be kept: later, only the end is.
+        capture: What is kept of them: flattened weights (e, p) -> (e, k), a pure function such as
+            a sketch, so that a path that does not fit is never held. All of them if None.
         checkpoint: A file. The state is saved there every `checkpoint_every` updates and at the
             end, atomically; a later call with the same arguments resumes, with results identical
             to the bit.
@@ -137,10 +142,9 @@ def train(
     """
     members = tuple(members)
     _check_members(members)
-    counts = {"steps": steps, "capture_every": capture_every, "checkpoint_every": checkpoint_every}
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
+    _check_counts(steps, capture_every, capture_from, checkpoint_every)
+    if capture is not None and capture_every is None:
+        raise ValueError("capture_every must be given with capture, got None")
     objectives = _per_member("objective", objective, Objective, len(members))
     datasets = _per_member("data", data, Tensor, len(members))
     loss, like = objectives[0].loss, datasets[0]
@@ -159,13 +163,18 @@ def train(
     rates = torch.tensor([float(m["lr"]) for m in members], dtype=torch.float64).to(like.device)
     generators = streams("draws")
     weights = flatten(params)
-    snapshots = steps // capture_every if capture_every else 0
+    view = weights if capture is None else capture(weights)
+    if view.ndim != 2 or len(view) != len(members):
+        raise ValueError(f"capture: must give ({len(members)}, k), got {tuple(view.shape)}")
+    skipped, snapshots = (
+        update // capture_every if capture_every else 0 for update in (capture_from - 1, steps)
+    )
     state = {
         "step": 0,
         "params": params,
         "optimiser": optimiser.init(params),
         "losses": weights.new_full((steps, len(members)), torch.nan),
-        "trajectory": weights.new_full((snapshots, *weights.shape), torch.nan),
+        "trajectory": view.new_full((max(0, snapshots - skipped), *view.shape), torch.nan),
     }
 
     if checkpoint is not None:
@@ -174,6 +183,9 @@ def train(
             "members": repr([dict(member) for member in members]),
             "steps": steps,
             "capture_every": capture_every,
+            "capture_from": capture_from,
+            # Its value, for a name may hide a draw, and that of a function is an address.
+            "capture": checkpoints.checksum(view) if capture else None,
             "optimiser": optimiser.name,
             "build": checkpoints.checksum((params, constants)),
             "data": checkpoints.checksum(datasets),
@@ -192,10 +204,12 @@ def train(
             state["params"], grads, state["optimiser"], rates
         )
         if optimiser.kick is not None:
-            optimiser.kick(state["params"], rates, generators)
+            optimiser.kick(state["params"], state["optimiser"], rates, generators)
         state["step"] = step
-        if capture_every and step % capture_every == 0:
-            trajectory[step // capture_every - 1] = flatten(state["params"])
+        if capture_every and step >= capture_from and step % capture_every == 0:
+            weights = flatten(state["params"])
+            snapshot = weights if capture is None else capture(weights)
+            trajectory[step // capture_every - skipped - 1] = snapshot
         if not keep_diverged and step % _CHECK_EVERY == 0:
             _check_finite(losses[:step], state["params"], members)
         if checkpoint is not None and (step % checkpoint_every == 0 or step == steps):
@@ -209,27 +223,6 @@ def train(
     return Run(state["params"], losses, trajectory if capture_every else None, members, build)
 
 
-def progress_bar(title: str = "training") -> Progress:
-    """A progress bar for `train`, silent unless the standard error stream is a terminal.
-
-    Args:
-        title: What stands before the bar.
-
-    Returns:
-        The callable that `train` expects.
-    """
-    bar = tqdm(desc=title, disable=None)
-
-    def show(step: int, steps: int, loss: float) -> None:
-        bar.total = steps
-        bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
-        bar.update(step - bar.n)
-        if step == steps:
-            bar.close()
-
-    return show
-
-
 def _check_members(members: Sequence[Member]) -> None:
     if not members:
         raise ValueError("members must not be empty")
@@ -238,6 +231,20 @@ def _check_members(members: Sequence[Member]) -> None:
             raise ValueError(f"members: member {i} has no {', '.join(sorted(missing))}: {member}")
         if not (math.isfinite(member["lr"]) and member["lr"] > 0):
             raise ValueError(f"members: member {i} has lr {member['lr']}, must be positive")
+
+
+def _check_counts(
+    steps: int, capture_every: int | None, capture_from: int, checkpoint_every: int
+) -> None:
+    counts = {
+        "steps": steps,
+        "capture_every": capture_every,
+        "capture_from": capture_from,
+        "checkpoint_every": checkpoint_every,
+    }
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
 
 
 def _per_member(name: str, value: Any, kind: type, n_members: int) -> list[Any]:  # noqa: ANN401

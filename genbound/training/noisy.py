@@ -47,7 +47,9 @@ def noisy_sgd(*, noise: float, clip: float = float("inf")) -> Transform:
             param.sub_(along(lr, param) * along(shrink, param) * grads[name])
         return params, state
 
-    def kick(params: Params, _lr: Tensor | float, generators: Sequence[Generator]) -> None:
+    def kick(
+        params: Params, _state: State, _lr: Tensor | float, generators: Sequence[Generator]
+    ) -> None:
         if noise == 0.0:
             return
         for param in params.values():

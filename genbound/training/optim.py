@@ -27,15 +27,15 @@ class Transform(NamedTuple):
         update: (params, grads, state, lr) -> (params, state), in place. `lr` is a float, or a
             tensor (e,) for parameters stacked as (e, ...).
         name: The rule and its constants in words; two transforms of one name do the same.
-        kick: (params, lr, generators) -> None, what a random rule adds after each update, in
-            place, each member's part drawn from its own generator; None for a rule without
-            chance.
+        kick: (params, state, lr, generators) -> None, what a random rule adds after each update,
+            whose state it is handed, in place, each member's part drawn from its own generator;
+            None for a rule without chance.
     """
 
     init: Callable[[Params], State]
     update: Callable[[Params, Params, State, Tensor | float], tuple[Params, State]]
     name: str
-    kick: Callable[[Params, Tensor | float, Sequence[Generator]], None] | None = None
+    kick: Callable[[Params, State, Tensor | float, Sequence[Generator]], None] | None = None
 
 
 def sgd(*, momentum: float = 0.0, weight_decay: float = 0.0) -> Transform:

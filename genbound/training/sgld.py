@@ -26,9 +26,6 @@ def sgld(
     curvature a of L + w |theta|^2 / 2 a constant step widens the variance 1 / (beta a) by the
     factor 1 / (1 - lr a / 2). For stacked parameters, (e, ...), as `train` has them.
 
-    An optimiser belongs to one run at a time: `kick` completes the last `update`, of which it
-    knows the step.
-
     Args:
         inverse_temperature: beta, in units of one over the loss, positive: a number for all
             members or a tensor (e,). `math.inf` is plain descent, and draws nothing.
@@ -53,7 +50,6 @@ def sgld(
         )
     check("weight_decay", weight_decay)
     schedule = Constant() if schedule is None else schedule
-    step = 0
 
     def init(params: Params) -> State:
         members = len(next(iter(params.values())))
@@ -66,10 +62,8 @@ def sgld(
     def update(
         params: Params, grads: Params, state: State, lr: Tensor | float
     ) -> tuple[Params, State]:
-        nonlocal step
-        step = state["count"]
+        rate = lr * schedule(state["count"])
         state["count"] += 1
-        rate = lr * schedule(step)
         for name, param in params.items():
             grad = grads[name]
             if weight_decay != 0.0:
@@ -77,8 +71,11 @@ def sgld(
             param.sub_(along(rate, param) * grad)
         return params, state
 
-    def kick(params: Params, lr: Tensor | float, generators: Sequence[Generator]) -> None:
-        rates = torch.as_tensor(lr, dtype=torch.float64) * schedule(step)
+    def kick(
+        params: Params, state: State, lr: Tensor | float, generators: Sequence[Generator]
+    ) -> None:
+        # The noise completes the update, which has counted itself already.
+        rates = torch.as_tensor(lr, dtype=torch.float64) * schedule(state["count"] - 1)
         scales = (2 * rates / beta.to(rates.device)).sqrt().expand(len(generators))
         # A member without noise must not draw: it would lose the batches of plain descent.
         hot = beta.isfinite().expand(len(generators)).tolist()

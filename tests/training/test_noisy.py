@@ -94,9 +94,9 @@ def test_the_clip_is_on_all_weights_of_a_member_together() -> None:
 def test_members_of_one_seed_share_their_noise() -> None:
     rule, like = noisy_sgd(noise=1.0), torch.zeros(2, 4)
     params = {"w": like.clone()}
-    rule.kick(params, 0.1, [stream(seed, "draws") for seed in (3, 3)])
+    rule.kick(params, {}, 0.1, [stream(seed, "draws") for seed in (3, 3)])
     assert torch.equal(params["w"][0], params["w"][1]) and params["w"].std() > 0
-    rule.kick(params, 0.1, [stream(seed, "draws") for seed in (3, 4)])
+    rule.kick(params, {}, 0.1, [stream(seed, "draws") for seed in (3, 4)])
     assert not torch.equal(params["w"][0], params["w"][1])
 
 

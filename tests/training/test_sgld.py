@@ -9,9 +9,8 @@ from torch import Generator, Tensor, nn
 
 from genbound.models.networks import MLP
 from genbound.protocols import Objective
-from genbound.training import Run, grid, sgd, stream, train
+from genbound.training import Run, grid, sgd, sgld, stream, train
 from genbound.training.schedules import Constant, Cosine, Power, Schedule
-from genbound.training.sgld import sgld
 
 SEEDS = 400
 RATES, TEMPERATURES = (0.1, 0.4), (2.0, 50.0)
