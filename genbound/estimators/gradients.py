@@ -7,24 +7,28 @@ much of it is noise.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 from torch.utils._pytree import tree_leaves, tree_map  # the trees of torch.func
 
 from genbound.estimate import Estimate, exact
+from genbound.estimators.ghost_norms import (
+    Factors,
+    Loss,
+    entries,
+    factored,
+    linear_visits,
+)
 
 __all__ = ["GradientNorms", "GradientQuantities", "gradient_norms"]
 
-# Numbers per evaluation: the gradients of a block of samples.
+# Numbers per evaluation: the gradients of a block of samples, as factors where they have them.
 BLOCK_ENTRIES = 2**22
-
-Loss = Callable[[Any, Any], Tensor]
-FlatLoss = Callable[[Tensor, Any], Tensor]
 
 
 class GradientQuantities(NamedTuple):
@@ -135,8 +139,9 @@ def gradient_norms(
 ) -> GradientNorms:
     """Mean and scatter of the samples' gradients at every snapshot of a trajectory.
 
-    The gradients of single samples are taken in blocks, by a vectorised backward pass; only their
-    products with the mean gradient and their distances from it are kept.
+    What is kept of a single sample's gradient is its product with the mean gradient and its
+    distance from it. Of linear layers both follow from what goes in and what comes back
+    (:mod:`genbound.estimators.ghost_norms`); only other layers' gradients are formed, in blocks.
 
     Args:
         loss: (module, sample) -> 0-dim tensor, of one sample; for a
@@ -156,63 +161,49 @@ def gradient_norms(
     Raises:
         ValueError: If the shapes don't fit.
     """
-    flat_loss, p = _of_flat_weights(loss, module)
+    p = sum(parameter.numel() for parameter in module.parameters())
     if trajectory.ndim != 2 or trajectory.shape[1] != p or len(trajectory) < 1:
         raise ValueError(f"trajectory: got shape {tuple(trajectory.shape)}, allowed is (k, {p})")
     sizes = {len(leaf) if leaf.ndim else 0 for leaf in tree_leaves(samples)}
     if len(sizes) != 1 or min(sizes) < 2:
         raise ValueError(f"samples: got lengths {sorted(sizes)}, allowed is one n >= 2")
     n = sizes.pop()
-    found = [_at(flat_loss, weights.detach(), samples, n) for weights in trajectory]
-    norm2, slopes, spreads = (torch.stack(part) for part in zip(*found, strict=True))
+    visits = linear_visits(loss, module, tree_map(lambda leaf: leaf[0], samples))
+    size = max(1, BLOCK_ENTRIES // entries(module, visits))
+
+    def pieces(flat: Tensor) -> Iterator[Factors]:
+        parts = flat.detach().split([parameter.numel() for parameter in module.parameters()])
+        weights = {
+            name: part.view(parameter.shape)
+            for (name, parameter), part in zip(module.named_parameters(), parts, strict=True)
+        }
+        for start in range(0, n, size):
+            block = tree_map(lambda leaf: leaf[start : start + size], samples)  # noqa: B023
+            yield factored(loss, module, weights, block, visits)
+
+    found = [_moments(partial(pieces, flat), n, once=size >= n) for flat in trajectory]
+    norm2, slopes, spreads = (torch.stack(part).cpu() for part in zip(*found, strict=True))
     if whole:
         return GradientNorms(norm2, spreads.mean(1), slopes, spreads, whole)
     trace = spreads.sum(1) / (n - 1)
     return GradientNorms(norm2 - trace / n, trace, slopes, spreads, whole)
 
 
-def _at(loss: FlatLoss, weights: Tensor, samples: Any, n: int) -> tuple[Tensor, ...]:  # noqa: ANN401
+def _moments(
+    pieces: Callable[[], Iterable[Factors]], n: int, *, once: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """At one point: the mean gradient's squared norm, the slopes and the spreads."""
-    gradients = vmap(grad(loss), (None, 0))
-
-    def total(weights: Tensor, part: Any) -> Tensor:  # noqa: ANN401
-        return vmap(loss, (None, 0))(weights, part).sum()
-
-    size = max(1, BLOCK_ENTRIES // len(weights))
-    mean = sum(grad(total)(weights, part) for part in _blocks(samples, n, size)) / n
+    kept = list(pieces()) if once else None
+    totals = [piece.total() for piece in kept or pieces()]
+    mean = {name: sum(total[name] for total in totals) / n for name in totals[0]}
+    mean2 = sum(part.square().sum() for part in mean.values())
     slopes, spreads = [], []
-    for part in _blocks(samples, n, size):
-        # Centred before they are squared: late in training the mean is small beside them.
-        centred = gradients(weights, part) - mean
-        slopes.append(centred @ mean)
-        spreads.append(centred.square().sum(1))
-    joined = (torch.cat(parts).double().cpu() for parts in (slopes, spreads))
-    return mean.double().square().sum().cpu(), *joined
-
-
-def _blocks(samples: Any, n: int, size: int) -> Iterator[Any]:  # noqa: ANN401
-    for start in range(0, n, size):
-        yield tree_map(lambda leaf: leaf[start : start + size], samples)  # noqa: B023
-
-
-def _of_flat_weights(loss: Loss, module: nn.Module) -> tuple[FlatLoss, int]:
-    """The loss as a function of the flattened weights, and their number."""
-    shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
-    sizes = [shape.numel() for shape in shapes.values()]
-
-    def flat_loss(weights: Tensor, sample: Any) -> Tensor:  # noqa: ANN401
-        parts = weights.split(sizes)
-        named = {
-            name: part.view(shape)
-            for (name, shape), part in zip(shapes.items(), parts, strict=True)
-        }
-
-        def network(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            return functional_call(module, named, args, kwargs)
-
-        return loss(network, sample)
-
-    return flat_loss, sum(sizes)
+    for piece in kept or pieces():
+        slope = piece.dot(mean) - mean2
+        slopes.append(slope)
+        # |g_i - g|^2, whose terms may cancel: so all is in float64, and the mean of the same.
+        spreads.append((piece.norms2() - mean2 - 2 * slope).clamp_min(0))
+    return mean2, torch.cat(slopes), torch.cat(spreads)
 
 
 def _check_batch(batch: int) -> None:

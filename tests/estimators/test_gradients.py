@@ -117,7 +117,8 @@ def test_against_a_loop_over_samples(monkeypatch):
         each = torch.autograd.grad(squared_error(module, sample), list(module.parameters()))
         rows.append(torch.cat([part.flatten() for part in each]))
     rows = torch.stack(rows)
-    for entries in (gradients.BLOCK_ENTRIES, 3 * len(start)):
+    # Two layers of 3 + 5 and 5 + 2 numbers, each with a bias and the square of one visit.
+    for entries in (gradients.BLOCK_ENTRIES, 3 * (10 + 9)):
         monkeypatch.setattr(gradients, "BLOCK_ENTRIES", entries)
         found = gradient_norms(squared_error, module, start[None], samples)
         centred = rows - rows.mean(0)
