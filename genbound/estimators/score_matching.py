@@ -9,13 +9,13 @@ signal-to-noise ratio times ``E ||eps + sigma_t s(x_t, t)||^2`` with that ratio 
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from genbound.data import points
 from genbound.estimate import Estimate, mean
+from genbound.estimators.noise_levels import Integrand, between, integrals
 from genbound.estimators.spread import from_effects
 from genbound.protocols import ScoreModel
 
@@ -28,12 +28,6 @@ __all__ = [
     "left_scale",
     "root_mean_product",
 ]
-
-# Numbers per evaluation of the model, over the data of a block, their draws and the dimension.
-BLOCK_ENTRIES = 2**21
-
-# (noised data (b, k, d), times (b, k), noise scales (b, k, 1), noise (b, k, d)) -> (b, k)
-Integrand = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def denoising(
@@ -270,7 +264,6 @@ def denoising_losses(
     return _integrals(model, data, integrand, draws, generator, horizon, t_min)
 
 
-@torch.no_grad()
 def _integrals(
     model: ScoreModel,
     data: Tensor,
@@ -281,30 +274,10 @@ def _integrals(
     t_min: float | None,
 ) -> Tensor:
     """Half the integral over the log signal-to-noise ratio of the integrand, per datum."""
-    if data.ndim != 2:
-        raise ValueError(f"data: got shape {tuple(data.shape)}, allowed is (n, d)")
-    if draws < 1:
-        raise ValueError(f"draws: got {draws}, allowed is at least 1")
     horizon = model.horizon if horizon is None else horizon
     t_min = model.t_min if t_min is None else t_min
-    if not 0 < t_min < horizon:
-        raise ValueError(f"t_min: got {t_min}, allowed is 0 < t_min < horizon = {horizon}")
-    process, device = model.process, data.device
-    last, first = (float(process.log_snr_of(time)) for time in (t_min, horizon))
-    strata = torch.arange(draws, dtype=torch.float64, device=device)
-    block = max(1, BLOCK_ENTRIES // (draws * data.shape[1]))
-    parts = []
-    for part in data.split(block):
-        shifts = torch.rand(len(part), 1, generator=generator, dtype=torch.float64, device=device)
-        log_snr = first + (last - first) * (strata + shifts) / draws
-        time = process.time_of(log_snr)
-        signal_scale, noise_scale = (scale[..., None].to(part) for scale in process.moments(time))
-        noise = torch.randn(
-            len(part), draws, data.shape[1], generator=generator, dtype=data.dtype, device=device
-        )
-        noisy = signal_scale * part[:, None, :] + noise_scale * noise
-        parts.append(integrand(noisy, time.to(part), noise_scale, noise).double().mean(-1))
-    return torch.cat(parts, -1) * (last - first) / 2
+    levels = between(model.process, t_min, horizon)
+    return integrals(model.process, data, integrand, levels, draws=draws, generator=generator)
 
 
 def _halves(draws: int) -> int:
