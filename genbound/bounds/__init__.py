@@ -8,6 +8,7 @@ from genbound.bounds.diffusion import (
 )
 from genbound.bounds.encoder_generator import encoder_generator
 from genbound.bounds.memorization import memorization
+from genbound.bounds.stability import stability_gap, stability_root, stability_score_error
 from genbound.bounds.vae import vae_nll, vae_paper
 from genbound.bounds.wasserstein import wasserstein, wasserstein_product
 
@@ -18,6 +19,9 @@ __all__ = [
     "diffusion_nll",
     "encoder_generator",
     "memorization",
+    "stability_gap",
+    "stability_root",
+    "stability_score_error",
     "vae_nll",
     "vae_paper",
     "wasserstein",
