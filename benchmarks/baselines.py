@@ -79,3 +79,24 @@ def train_one_after_the_other(objective, build, data: Tensor, members, *, steps:
             optimiser.step()
         modules.append(module)
     return modules
+
+
+def langevin_one_after_the_other(
+    objective, build, data: Tensor, members, *, steps: int, inverse_temperature: float
+) -> list:
+    """Every member in its own loop, a step of descent and then noise on each weight."""
+    modules: list[nn.Module] = []
+    for member in members:
+        module, lr = build(member), member["lr"]
+        generator = torch.Generator(data.device).manual_seed(member["seed"])
+        for _ in range(steps):
+            loss = objective.loss(module, objective.draw(data, generator))
+            module.zero_grad()
+            loss.backward()
+            with torch.no_grad():
+                for weight in module.parameters():
+                    noise = torch.empty_like(weight).normal_(generator=generator)
+                    weight.add_(weight.grad, alpha=-lr)
+                    weight.add_(noise, alpha=math.sqrt(2 * lr / inverse_temperature))
+        modules.append(module)
+    return modules

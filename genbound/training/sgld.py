@@ -84,7 +84,7 @@ def sgld(
             for i, generator in enumerate(generators):
                 if hot[i]:
                     noise = torch.randn(param[i].shape, generator=generator, **like)
-                    param[i].add_(noise * scales[i].to(**like))
+                    param[i].addcmul_(noise, scales[i].to(**like))
 
     name = f"sgld(inverse_temperature={beta.tolist()}, weight_decay={weight_decay}, "
     return Transform(init, update, f"{name}schedule={schedule})", kick)
