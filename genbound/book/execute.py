@@ -21,7 +21,20 @@ CELL_FAILED = 3
 
 
 class CellFailed(RuntimeError):
-    """A cell raised; the message names the chapter and the cell and holds the traceback."""
+    """A cell raised; the message names the chapter and the cell and holds the traceback.
+
+    Attributes:
+        book: The notebook up to there.
+    """
+
+    def __init__(self, message: str, book: Any = None) -> None:  # noqa: ANN401
+        """Take the message and the notebook."""
+        super().__init__(message)
+        self.book = book
+
+
+class KernelDied(CellFailed):
+    """The process that ran the cells ended before they did."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +146,43 @@ def execute(job: Job) -> None:
         job: What to run; its output appears complete or not at all.
 
     Raises:
-        CellFailed: If a cell raised; the notebook up to there is left at `job.failed`.
+        CellFailed: If a cell raised or the kernel died; the notebook up to there is left at
+            `job.failed`.
+    """
+    try:
+        book = run_cells(
+            notebook(job.text), name=job.chapter, parameters=job.parameters, folder=job.folder
+        )
+    except CellFailed as failure:
+        _publish(failure.book, Path(job.failed))
+        told = f"{failure}\nThe notebook up to there: {job.failed}"
+        raise type(failure)(told, failure.book) from None
+    _publish(book, Path(job.output))
+
+
+def run_cells(
+    book: Any,  # noqa: ANN401
+    *,
+    name: str,
+    parameters: Mapping[str, Any],
+    folder: str,
+    **kernel: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    """Run a notebook's cells.
+
+    Args:
+        book: The notebook, from `notebook`.
+        name: How messages call it.
+        parameters: Values that replace its defaults.
+        folder: The working folder.
+        **kernel: Options of nbclient's client.
+
+    Returns:
+        The executed notebook, without what differs between two equal runs.
+
+    Raises:
+        KernelDied: If the kernel ended before the notebook did.
+        CellFailed: If a cell raised.
     """
     import tempfile
 
@@ -142,43 +191,36 @@ def execute(job: Job) -> None:
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "source.ipynb"), Path(folder, "executed.ipynb")
+    with tempfile.TemporaryDirectory() as scratch:
+        source, target = Path(scratch, "source.ipynb"), Path(scratch, "executed.ipynb")
         # Sockets in the file system: with TCP, kernels that start together may grab the same port.
-        sockets = Config(KernelManager={"transport": "ipc", "ip": str(Path(folder, "socket"))})
-        nbformat.write(notebook(job.text), source)
+        sockets = Config(KernelManager={"transport": "ipc", "ip": str(Path(scratch, "socket"))})
+        nbformat.write(book, source)
         try:
             papermill.execute_notebook(
                 source,
                 target,
-                parameters=dict(job.parameters),
-                cwd=job.folder,
+                parameters=dict(parameters),
+                cwd=folder,
                 kernel_name="python3",
                 progress_bar=False,
                 config=sockets,
+                **kernel,
             )
         except papermill.PapermillExecutionError as error:
-            _publish(nbformat.read(target, 4), Path(job.failed))
-            raise CellFailed(_explained(job, error)) from None
+            raise CellFailed(_explained(name, error), _clean(nbformat.read(target, 4))) from None
         except DeadKernelError:
             book = nbformat.read(target, 4)
-            number = _running(book)
-            _publish(book, Path(job.failed))
-            raise CellFailed(
-                f"{job.chapter}: the kernel died in cell [{number}]; is memory short?\n"
-                f"The notebook up to there: {job.failed}"
-            ) from None
-        _publish(nbformat.read(target, 4), Path(job.output))
+            told = f"{name}: the kernel died in cell [{_running(book)}]; is memory short?"
+            raise KernelDied(told, _clean(book)) from None
+        return _clean(nbformat.read(target, 4))
 
 
-def _explained(job: Job, error: Any) -> str:  # noqa: ANN401
+def _explained(name: str, error: Any) -> str:  # noqa: ANN401
     from papermill.exceptions import strip_color
 
     traceback = strip_color("\n".join(error.traceback)) or f"{error.ename}: {error.evalue}"
-    return (
-        f"{job.chapter}: cell [{error.exec_count}] failed: {error.ename}: {error.evalue}\n"
-        f"{traceback}\nThe notebook up to there: {job.failed}"
-    )
+    return f"{name}: cell [{error.exec_count}] failed: {error.ename}: {error.evalue}\n{traceback}"
 
 
 def _running(book: Any) -> int:  # noqa: ANN401
@@ -187,17 +229,21 @@ def _running(book: Any) -> int:  # noqa: ANN401
     return sum(cell.metadata.papermill.start_time is not None for cell in code)
 
 
-def _publish(book: Any, path: Path) -> None:  # noqa: ANN401
-    """Write a notebook whole or not at all, without what differs between two equal runs."""
-    import nbformat
-
+def _clean(book: Any) -> Any:  # noqa: ANN401
     book.metadata.pop("papermill", None)
     for cell in book.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
+    return _numbered(book)
+
+
+def _publish(book: Any, path: Path) -> None:  # noqa: ANN401
+    """Write a notebook whole or not at all."""
+    import nbformat
+
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    nbformat.write(_numbered(book), partial)
+    nbformat.write(book, partial)
     os.replace(partial, path)
 
 
