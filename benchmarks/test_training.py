@@ -42,7 +42,7 @@ def test_ensemble(versus, batch, target):
 
 
 # Noise for every weight in every step: of wide networks it is half of the work, for both.
-@pytest.mark.parametrize(("width", "target"), [(32, 5), (128, 1.5)])
+@pytest.mark.parametrize(("width", "target"), [(32, 4), (128, 1.5)])
 def test_langevin_ensemble(versus, width, target):
     given, beta = problem(50), 1e4
     members = [{**member, "width": width} for member in MEMBERS]

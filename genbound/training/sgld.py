@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
+from genbound.training.ensemble import flatten
 from genbound.training.optim import Params, State, Transform, along, check
 from genbound.training.schedules import Constant, Schedule
 
@@ -77,14 +78,15 @@ def sgld(
         # The noise completes the update, which has counted itself already.
         rates = torch.as_tensor(lr, dtype=torch.float64) * schedule(state["count"] - 1)
         scales = (2 * rates / beta.to(rates.device)).sqrt().expand(len(generators))
-        # A member without noise must not draw: it would lose the batches of plain descent.
-        hot = beta.isfinite().expand(len(generators)).tolist()
-        for param in params.values():
-            like = {"dtype": param.dtype, "device": param.device}
-            for i, generator in enumerate(generators):
-                if hot[i]:
-                    noise = torch.randn(param[i].shape, generator=generator, **like)
-                    param[i].addcmul_(noise, scales[i].to(**like))
+        noise = torch.zeros_like(flatten(params))
+        warm = beta.isfinite().expand(len(noise)).tolist()
+        for own, generator, moves in zip(noise, generators, warm, strict=True):
+            # A member without noise must not draw: it would lose the batches of plain descent.
+            if moves:
+                own.normal_(generator=generator)
+        sizes = [param[0].numel() for param in params.values()]
+        for param, part in zip(params.values(), noise.split(sizes, 1), strict=True):
+            param.addcmul_(part.view_as(param), along(scales, param))
 
     name = f"sgld(inverse_temperature={beta.tolist()}, weight_decay={weight_decay}, "
     return Transform(init, update, f"{name}schedule={schedule})", kick)
