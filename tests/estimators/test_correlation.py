@@ -8,7 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genbound.estimators.correlation import along, granulated, kendall, tau
+from genbound.estimators.correlation import (
+    along,
+    between_seeds,
+    granulated,
+    kendall,
+    partial,
+    tau,
+)
 
 OPTIONS = {"resamples": 100}
 
@@ -122,16 +129,105 @@ def test_gaussian_pairs(correlation):
     assert abs(found.value - truth) < 4 * found.stderr
 
 
-def test_intervals_cover():
-    """95 % intervals from 20 seeds hold the truth in about that share of 300 experiments."""
-    first, noise = normal(300, 20, 6, seed=3), normal(300, 20, 6, seed=4)
+@pytest.mark.parametrize("seeds", [4, 10, 20])
+@pytest.mark.parametrize("coefficient", [kendall, between_seeds])
+def test_intervals_cover(coefficient, seeds):
+    """95 % intervals hold the truth in about that share of 300 experiments, few seeds or many."""
+    first, noise = normal(300, seeds, 6, seed=3), normal(300, seeds, 6, seed=4)
     second = 0.5 * first + math.sqrt(0.75) * noise
     truth = 2 * math.asin(0.5) / math.pi
     held = 0
     for k, pair in enumerate(zip(first, second, strict=True)):
-        found = kendall(*pair, resamples=200, generator=seeded(k))
+        found = coefficient(*pair, resamples=200, generator=seeded(k))
         held += found.low <= truth <= found.high
-    assert 0.89 < held / 300 < 0.98
+    assert 0.9 < held / 300 < 0.99
+
+
+def test_intervals_of_settings_that_share_what_a_seed_is():
+    """A term common to all settings of a seed leaves the error between seeds as it is for one."""
+    common, other = normal(300, 10, 1, seed=5), normal(300, 10, 1, seed=6)
+    first = common + 0.1 * normal(300, 10, 6, seed=7)
+    second = 0.6 * common + 0.8 * other + 0.1 * normal(300, 10, 6, seed=8)
+    truth = 2 * math.asin(0.6 / 1.01) / math.pi
+    held = 0
+    for k, pair in enumerate(zip(first, second, strict=True)):
+        found = between_seeds(*pair, resamples=200, generator=seeded(k))
+        held += found.low <= truth <= found.high
+    assert 0.9 < held / 300 < 0.99
+
+
+@given(st.integers(3, 5), st.integers(0, 1000), st.booleans())
+def test_between_seeds_against_the_definition(seeds, seed, coarse):
+    quantity, gap = normal(seeds, 2, 3, seed=seed), normal(seeds, 2, 3, seed=seed + 1)
+    if coarse:
+        quantity, gap = quantity.round(), gap.round()
+    found = between_seeds(quantity, gap, generator=seeded(), **OPTIONS)
+    columns = zip(quantity.flatten(1).mT.tolist(), gap.flatten(1).mT.tolist(), strict=True)
+    expected = sum(share(*pair) for pair in columns) / 6
+    assert math.isclose(found.estimate.value, expected, abs_tol=1e-12)
+    # What differs between settings only ranks nothing here, and shifts of a setting are ignored.
+    settings_only = normal(2, 3, seed=seed).expand(seeds, 2, 3)
+    nothing = between_seeds(settings_only, gap, generator=seeded(), **OPTIONS)
+    assert nothing.estimate.value == nothing.low == nothing.high == 0
+    shifted = between_seeds(quantity + settings_only, gap, generator=seeded(), **OPTIONS)
+    if not coarse:
+        assert math.isclose(shifted.estimate.value, expected, abs_tol=1e-12)
+
+
+def test_several_axes_leave_the_others_fixed():
+    quantity, gap = normal(3, 2, 4, 3, seed=1), normal(3, 2, 4, 3, seed=2)
+    whole = kendall(quantity, gap, generator=seeded(), **OPTIONS)
+    assert whole.estimate.value == pytest.approx(
+        along(quantity, gap, axis=(2, 0, 1), generator=seeded(), **OPTIONS).estimate.value
+    )
+    within = along(quantity, gap, axis=(0, 2), generator=seeded(), **OPTIONS).estimate.value
+    lines = [
+        tau(quantity[s, :, k].flatten(), gap[s, :, k].flatten())
+        for s in range(3)
+        for k in range(4)
+    ]
+    assert math.isclose(within, sum(lines) / 12)
+    one = along(quantity, gap, axis=(1,), generator=seeded(), **OPTIONS)
+    assert one == along(quantity, gap, axis=1, generator=seeded(), **OPTIONS)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 0.8])
+def test_nothing_is_left_beyond_a_baseline_that_explains_all(strength):
+    """Independent given the baseline: 0, where Kendall's own formula gives what it must not."""
+    baseline = normal(400, 4, 4, seed=1)
+    rest = math.sqrt(1 - strength**2)
+    first, second = (strength * baseline + rest * normal(400, 4, 4, seed=k) for k in (2, 3))
+    found = partial(first, second, baseline, generator=seeded(), **OPTIONS).estimate
+    assert abs(found.value) < 4 * found.stderr
+    both, own = (2 * math.asin(r) / math.pi for r in (strength**2, strength))
+    kendalls = (both - own**2) / (1 - own**2)
+    assert kendalls > 8 * found.stderr if strength == 0.8 else kendalls < 0.12
+
+
+@given(st.floats(-0.9, 0.9), st.floats(-0.9, 0.9))
+@settings(max_examples=6)
+def test_what_is_left_beyond_a_baseline(direct, through):
+    """Of normal triples the partial correlation, as a tau; many settings, for its bias."""
+    baseline, noise = normal(20, 30, 10, seed=1), normal(20, 30, 10, seed=2)
+    first = through * baseline + normal(20, 30, 10, seed=3)
+    second = baseline + direct * (first - through * baseline) + noise
+    truth = 2 * math.asin(direct / math.sqrt(1 + direct**2)) / math.pi
+    found = partial(first, second, baseline, generator=seeded(), **OPTIONS).estimate
+    assert abs(found.value - truth) < 4 * found.stderr + 0.01
+
+
+def test_a_baseline_that_says_all_leaves_nothing():
+    quantity, gap = normal(3, 4, 4, seed=1), normal(3, 4, 4, seed=2)
+    for baseline in (quantity.exp(), gap, -quantity):
+        found = partial(quantity, gap, baseline, generator=seeded(), **OPTIONS)
+        assert found.estimate.value == found.low == found.high == 0
+    # Only ranks count.
+    baseline = normal(3, 4, 4, seed=3)
+    found = partial(quantity, gap, baseline, generator=seeded(), **OPTIONS)
+    again = partial(quantity.exp(), gap**3, baseline.exp(), generator=seeded(), **OPTIONS)
+    assert found == again
+    reversed_ = partial(-quantity, gap, baseline, generator=seeded(), **OPTIONS)
+    assert math.isclose(reversed_.estimate.value, -found.estimate.value, abs_tol=1e-12)
 
 
 def test_the_generator_decides():
@@ -165,6 +261,14 @@ def test_bad_options_and_values_are_named():
     values = normal(3, 4)
     with pytest.raises(ValueError, match=r"axis: got 1, allowed are 0\.\.0"):
         along(values, values, axis=1, generator=seeded(), **OPTIONS)
+    with pytest.raises(ValueError, match=r"axis: got \(\), allowed are 0\.\.0"):
+        along(values, values, axis=(), generator=seeded(), **OPTIONS)
+    with pytest.raises(ValueError, match="quantity: got 2 seeds, allowed are at least 3"):
+        between_seeds(values[:2], values[:2], generator=seeded(), **OPTIONS)
+    with pytest.raises(ValueError, match=r"baseline: got shape \(3, 1\), allowed is \(3, 4\)"):
+        partial(values, values, values[:, :1], generator=seeded(), **OPTIONS)
+    with pytest.raises(ValueError, match="baseline: got equal values, allowed are different"):
+        partial(values, values, values.sign(), generator=seeded(), **OPTIONS)
     with pytest.raises(ValueError, match="resamples: got 1, allowed is at least 2"):
         kendall(values, values, resamples=1, generator=seeded())
     with pytest.raises(ValueError, match="level: got 1, allowed is 0 < level < 1"):
