@@ -8,9 +8,11 @@ from genbound.bounds.diffusion import (
 )
 from genbound.bounds.encoder_generator import encoder_generator
 from genbound.bounds.memorization import memorization
+from genbound.bounds.sgld import sgld_forms, sgld_gap
 from genbound.bounds.stability import stability_gap, stability_root, stability_score_error
 from genbound.bounds.vae import vae_nll, vae_paper
 from genbound.bounds.wasserstein import wasserstein, wasserstein_product
+from genbound.bounds.wasserstein_sampler import wasserstein_sampler
 
 __all__ = [
     "diffusion_kl",
@@ -19,6 +21,8 @@ __all__ = [
     "diffusion_nll",
     "encoder_generator",
     "memorization",
+    "sgld_forms",
+    "sgld_gap",
     "stability_gap",
     "stability_root",
     "stability_score_error",
@@ -26,4 +30,5 @@ __all__ = [
     "vae_paper",
     "wasserstein",
     "wasserstein_product",
+    "wasserstein_sampler",
 ]

@@ -11,18 +11,20 @@ import sympy as sp
 from genbound.derivation import Derivation
 from genbound.derivations.change_of_measure import scale
 from genbound.derivations.gaussian import kl, m, m_2, s2, s2_2
-from genbound.derivations.sgld import divergence
-from genbound.derivations.sgld_forgetting import forgetting
+from genbound.derivations.sgld import divergence, trajectory
+from genbound.derivations.sgld_forgetting import energy_drop, forgetting
 from genbound.derivations.trade_off import n
 
 __all__ = [
     "confidence",
     "failure",
+    "flow_gap",
     "forgetful_gap",
     "mean_gap",
     "pac_bayes",
     "square_moment",
     "squared_gap",
+    "trajectory_gap",
 ]
 
 mean_gap = sp.Symbol(r"{|\mathbb{E}_{\rho}\mathcal{G}|}", nonnegative=True)
@@ -115,15 +117,21 @@ def _stated(root: Derivation) -> Derivation:
 pac_bayes = _stated(_root)
 """PAC-Bayes: the mean gap of any posterior, by its divergence from a data-free prior."""
 
-forgetful_gap = _stated(
-    _root.at_most(
-        2 * scale * sp.sqrt((forgetting.expr + confidence) / n),
-        by="Langevin training with weight decay",
-        using=[forgetting],
-    )
-)
+
+def _at_divergence(bound: Derivation, by: str) -> Derivation:
+    spent = 2 * scale * sp.sqrt((bound.expr + confidence) / n)
+    return _stated(_root.at_most(spent, by=by, using=[bound.named(divergence)]))
+
+
+trajectory_gap = _at_divergence(trajectory, "along the trajectory")
+"""The gap of Langevin training with high probability, by the gradients on its way."""
+
+forgetful_gap = _at_divergence(forgetting, "Langevin training with weight decay")
 """The gap of Langevin training with weight decay, with high probability.
 
 Its letters: the divergence at the start, the forgotten sum of squared gradients, ``decay``,
 ``rate``, ``inverse_temperature``, ``steps``.
 """
+
+flow_gap = _at_divergence(energy_drop, "the flow's second law")
+"""The gap of the Langevin flow with high probability, by how far its training loss has fallen."""

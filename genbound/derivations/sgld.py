@@ -26,6 +26,7 @@ from genbound.derivations.trade_off import d, n
 __all__ = [
     "batch",
     "capacity",
+    "capacity_form",
     "datum_gradients",
     "divergence",
     "expected",
@@ -125,34 +126,34 @@ _logarithm = Derivation.of(sp.log(1 + _ratio), sp.log(1 + _ratio)).at_most(
 )
 _mean_ratio = _beta * variances / (2 * steps * weights)
 
-variance_form = (
-    Derivation.of(information, information, by="of the last weights", domain=_below_one)
-    .granted(
-        "<=",
-        capacity,
-        cite="Pensia, Jog and Loh 2018; Negrea, Haghifam, Dziugaite, Khisti and Roy 2019",
-        by=r"data processing, then the chain rule, each step by its capacity",
-        # After one step the two sides agree.
-        witness={information: sgld_solved.information.expr.subs(steps, 1), capacity: _one_step},
-    )
-    .granted(
-        "<=",
-        steps * weights * sp.log(1 + _mean_ratio) / 2,
-        cite="Jensen",
-        by="concavity of the logarithm over the steps",
-        witness={
-            capacity: weights
-            * sum(sp.log(1 + _beta * part / (2 * weights)) for part in (_first, _second))
-            / 2,
-            variances: _first + _second,
-            steps: 2,
-        },
-    )
-    .at_most(
-        _beta * variances / 4,
-        by=r"\(\log(1+x)\le x\)",
-        using=[_logarithm.specialise({_ratio: _mean_ratio}, by="here")],
-    )
+capacity_form = Derivation.of(
+    information, information, by="of the last weights", domain=_below_one
+).granted(
+    "<=",
+    capacity,
+    cite="Pensia, Jog and Loh 2018; Negrea, Haghifam, Dziugaite, Khisti and Roy 2019",
+    by=r"data processing, then the chain rule, each step by its capacity",
+    # After one step the two sides agree.
+    witness={information: sgld_solved.information.expr.subs(steps, 1), capacity: _one_step},
+)
+"""Each step tells at most what its noise lets through."""
+
+variance_form = capacity_form.granted(
+    "<=",
+    steps * weights * sp.log(1 + _mean_ratio) / 2,
+    cite="Jensen",
+    by="concavity of the logarithm over the steps",
+    witness={
+        capacity: weights
+        * sum(sp.log(1 + _beta * part / (2 * weights)) for part in (_first, _second))
+        / 2,
+        variances: _first + _second,
+        steps: 2,
+    },
+).at_most(
+    _beta * variances / 4,
+    by=r"\(\log(1+x)\le x\)",
+    using=[_logarithm.specialise({_ratio: _mean_ratio}, by="here")],
 )
 """Only the part of a gradient that the weights do not foretell is paid for."""
 

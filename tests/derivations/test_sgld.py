@@ -1,6 +1,7 @@
 import math
 
 import pytest
+import sympy as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,8 @@ def test_what_is_granted_is_witnessed():
         "forgetting_step",
         "forgetting",
         "induction",
+        "capacity_form",
+        "energy_drop",
         "second_law",
         "_one_more",
         "_claim",
@@ -242,27 +245,37 @@ def test_the_second_law_at_any_time():
         sgld_solved.keep,
         sgld_forgetting._centre,
         sgld_forgetting.s2,
+        sgld_forgetting._mean,
+        sgld_forgetting._spread,
     )
     gen = torch.Generator().manual_seed(4)
-    beta, weight, spread = torch.randn(3, 4000, generator=gen, dtype=torch.float64).exp()
-    centre = 2 * torch.randn(4000, generator=gen, dtype=torch.float64)
-    law = sgld_forgetting.second_law
-    exact, start, later = (
+    beta, weight, rest, ratio = torch.randn(4, 4000, generator=gen, dtype=torch.float64).exp()
+    centre, mean = 2 * torch.randn(2, 4000, generator=gen, dtype=torch.float64)
+    flow = sgld_forgetting.energy_drop
+    parts = (sgld_forgetting.start_divergence, sgld_forgetting.start_loss, sgld_forgetting.losses)
+    exact, *found = (
         Derivation.of(letter, sgld_forgetting._flow[letter]).to_torch(*letters)
-        for letter in (law.lhs, sgld_forgetting.start_loss, sgld_forgetting.losses)
+        for letter in (flow.lhs, *parts)
     )
-    bound = law.to_torch(letters[0], sgld_forgetting.start_loss)
-    before = torch.zeros_like(beta)
-    for keep in (0.99, 0.7, 0.3, 0.01):
-        case = (beta, weight, torch.tensor(keep, dtype=torch.float64), centre, spread)
-        truth, limit = exact(*case), bound(beta, start(*case))
-        assert bool((before <= truth + 1e-12).all())
-        assert bool((truth <= beta * (start(*case) - later(*case)) + 1e-9 * limit).all())
-        assert bool((truth <= limit).all())
-        before = truth
+    bound = flow.to_torch(letters[0], *parts)
+    uniform = sgld_forgetting.second_law.to_torch(letters[0], *parts[:2])
+    for at_rest in (True, False):
+        start = (torch.zeros_like(mean), rest.sqrt()) if at_rest else (mean, ratio.sqrt())
+        before = torch.zeros_like(beta)
+        for keep in (0.99, 0.7, 0.3, 0.01):
+            case = (beta, weight, torch.tensor(keep, dtype=torch.float64), centre, rest, *start)
+            truth, (first, loss, later) = exact(*case), (part(*case) for part in found)
+            limit = uniform(beta, first, loss)
+            assert bool((truth <= bound(beta, first, loss, later) + 1e-9 * limit).all())
+            assert bool((truth <= limit).all())
+            if at_rest:
+                assert bool((first.abs() <= 1e-12).all())
+                assert bool((before <= truth + 1e-12).all())
+                before = truth
 
 
-FLOW = sgld_forgetting._flow
+AT_REST = {sgld_forgetting._mean: 0, sgld_forgetting._spread: sp.sqrt(sgld_forgetting.s2)}
+FLOW = {letter: value.subs(AT_REST) for letter, value in sgld_forgetting._flow.items()}
 QUADRATIC = sgld_forgetting._quadratic
 PAST, NEXT, LAST2 = (getattr(sgld_forgetting, name) for name in ("_past", "_next", "_last2"))
 WRONG = {
