@@ -177,7 +177,7 @@ held_out = by_loss.equals(
 """What test data know: their denoising loss. Without I_eps - I_T, unknown for data, put 0."""
 
 # The start.
-_norm2, _d = sp.Symbol(r"\mathbb{E}\|X\|^{2}", positive=True), sp.Symbol("d", positive=True)
+norm2, d = sp.Symbol(r"\mathbb{E}\|X\|^{2}", positive=True), sp.Symbol("d", positive=True)
 
 contraction = Derivation.of(start, start, by="both noised", domain={a: (0, 1)}).granted(
     "<=",
@@ -190,10 +190,10 @@ contraction = Derivation.of(start, start, by="both noised", domain={a: (0, 1)}).
 
 start_of_moments = Derivation.of(start, start, by="least mean square", domain={a: (0, 1)}).granted(
     "<=",
-    sp.sqrt(a * _norm2 + (1 - sp.sqrt(1 - a)) ** 2 * _d),
+    sp.sqrt(a * norm2 + (1 - sp.sqrt(1 - a)) ** 2 * d),
     cite="Villani 2009, definition 6.1",
     by=r"\(\alpha X+\sigma\xi\) beside \(\xi\): the same noise",
-    witness={start: solved_start.expr, _norm2: mu**2 + v, _d: 1},
+    witness={start: solved_start.expr, norm2: mu**2 + v, d: 1},
 )
 """Only the second moment of the data is needed."""
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from genbound.estimate import Estimate
 from genbound.estimators.two_sample import joined
 
-__all__ = ["frechet", "squared_wasserstein2", "wasserstein2"]
+__all__ = ["frechet", "squared_wasserstein2", "to_standard_normal", "wasserstein2"]
 
 Features = Callable[[Tensor], Tensor]
 
@@ -83,6 +83,32 @@ def wasserstein2(first: Tensor, second: Tensor) -> Estimate:
         "consistent",
         influence=slope * square.influence,
     )
+
+
+def to_standard_normal(mean: Tensor, covariance: Tensor) -> float:
+    """Wasserstein-2 distance of N(mean, covariance) from N(0, I), in closed form.
+
+    ``(|m|^2 + sum_i (sqrt(v_i) - 1)^2)^(1/2)`` with the eigenvalues ``v_i`` of the covariance. No
+    law with these two moments is nearer to N(0, I).
+
+    Args:
+        mean: Shape ``(d,)``.
+        covariance: Symmetric, positive semi-definite, shape ``(d, d)``.
+
+    Returns:
+        The distance.
+
+    Raises:
+        ValueError: If the shapes don't fit.
+
+    Reference:
+        Gelbrich 1990.
+    """
+    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+        shape = tuple(covariance.shape)
+        raise ValueError(f"covariance: got shape {shape} with a mean of {tuple(mean.shape)}")
+    variances = torch.linalg.eigvalsh(covariance.double()).clamp_min(0)
+    return math.sqrt(float(mean.double().square().sum() + (variances.sqrt() - 1).square().sum()))
 
 
 def frechet(first: Tensor, second: Tensor, *, features: Features | None = None) -> Estimate:
