@@ -8,6 +8,7 @@ from genbound.bounds.diffusion import (
 )
 from genbound.bounds.encoder_generator import encoder_generator
 from genbound.bounds.memorization import memorization
+from genbound.bounds.sampler_error import sampler_kl, sampler_kl_test_loss
 from genbound.bounds.sgld import sgld_forms, sgld_gap
 from genbound.bounds.stability import stability_gap, stability_root, stability_score_error
 from genbound.bounds.vae import vae_nll, vae_paper
@@ -21,6 +22,8 @@ __all__ = [
     "diffusion_nll",
     "encoder_generator",
     "memorization",
+    "sampler_kl",
+    "sampler_kl_test_loss",
     "sgld_forms",
     "sgld_gap",
     "stability_gap",

@@ -86,11 +86,11 @@ def on_grid(process: LinearSDE, times: Tensor) -> Levels:
         The law.
 
     Raises:
-        ValueError: If the times do not decrease to a positive one.
+        ValueError: If the times do not decrease, or one is negative.
     """
     times = times.double()
-    if len(times) < 2 or not bool((times.diff() < 0).all() and times[-1] > 0):
-        raise ValueError("times: allowed are two or more positive times that decrease")
+    if len(times) < 2 or not bool((times.diff() < 0).all() and times[-1] >= 0):
+        raise ValueError("times: allowed are two or more that decrease, none of them negative")
     asked = times[:-1]
     weights = -process.clock_of(times).diff() / process.moments(asked)[1].square()
     edges = weights.cumsum(0) / weights.sum()
