@@ -97,8 +97,9 @@ def data_term_parts(
         given_sample: Whether the errors are those of this sample's values alone.
 
     Returns:
-        Total and parts. With the default errors they may be combined with the losses of the same
-        data: the influences of the data are kept.
+        Total and parts. The process should be one whose prior is N(0, I): else the informations
+        relative to it are large, and so is their noise. With the default errors the parts may be
+        combined with the losses of the same data: the influences of the data are kept.
 
     Raises:
         ValueError: If ``draws`` is odd or below 2, or the data are no matrices of two rows or
@@ -151,7 +152,7 @@ def _both(
 def _less(
     values: Tensor, effects: Tensor, law: Tensor, method: str, given_sample: bool
 ) -> Estimate:
-    """Mean over the sample less that over the law, from two evaluations ``(2, n)`` of the first."""
+    """Mean over the sample less that over the law, from two evaluations of the first."""
     n = values.shape[1]
     known = mean(law, method=method)
     value = float(values.mean()) - known.value
