@@ -28,6 +28,7 @@ __all__ = [
     "kernel_integral",
     "moving_scale",
     "moving_scale2",
+    "parallelogram",
     "score_size",
     "size",
     "target",
@@ -75,7 +76,7 @@ kernel_above = kernel_above.at_most(sp.log(1 / (1 - u)) / 2, by=r"\(u>0\)")
 """Between these two: divergent, but only like a logarithm of the first time."""
 
 _one, _two = sp.symbols("s_1 v_1", real=True)
-_square = Derivation.of(
+parallelogram = Derivation.of(
     sp.Symbol(r"{(s-v)^{2}}", nonnegative=True), (_one - _two) ** 2, by="one coordinate"
 ).at_most(2 * _one**2 + 2 * _two**2, by=r"\((s+v)^2\ge0\)")
 

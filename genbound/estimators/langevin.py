@@ -131,10 +131,10 @@ class LangevinRun:
         """
         variance = self._everywhere(self._given("centred"))
         # The logarithm is of the mean; each column moves it along its slope.
-        middle = variance.mean(1).clamp_min(0)
+        middle, rates = variance.mean(1).clamp_min(0), self.rates.double().cpu()
 
         def total(of: Tensor) -> Tensor:
-            return _capacity(of, self.weights, self.rates.double(), self.inverse_temperature).sum()
+            return _capacity(of, self.weights, rates, self.inverse_temperature).sum()
 
         slopes = torch.func.grad(total)(middle)
         moved = slopes @ (variance - variance.mean(1, keepdim=True))
@@ -154,7 +154,7 @@ class LangevinRun:
         return norms
 
     def _sum(self, norms: Tensor, shares: Tensor, method: str) -> Estimate:
-        return self._mean(shares.double() @ self._everywhere(norms), method)
+        return self._mean(shares.double().cpu() @ self._everywhere(norms), method)
 
     def _mean(self, columns: Tensor, method: str) -> Estimate:
         method = f"{method}, {len(self.measured)} of {len(self.rates)} steps"
