@@ -43,19 +43,23 @@ class Run(NamedTuple):
     members: tuple[Member, ...]
     build: Build
 
-    def model(self, i: int) -> nn.Module:
+    def model(self, i: int, *, snapshot: int | None = None) -> nn.Module:
         """Member i's module with its trained weights, in evaluation mode, without gradients.
 
         Args:
             i: The member's index.
+            snapshot: An index of the trajectory, for the weights of that time; the last if None.
 
         Returns:
             A new module, in the dtype and on the device of the training.
 
         Raises:
+            ValueError: If a snapshot is asked for and the trajectory does not hold the weights.
             FloatingPointError: If this member diverged.
         """
         weights = {name: stacked[i] for name, stacked in self.params.items()}
+        if snapshot is not None:
+            weights = self._captured(weights, i, snapshot)
         if not all(weight.isfinite().all() for weight in weights.values()):
             raise FloatingPointError(f"member {i} {dict(self.members[i])} diverged: no model")
         module = built(self.build, self.members[i], next(iter(weights.values())))
@@ -64,6 +68,14 @@ class Run(NamedTuple):
                 if name in weights:
                     parameter.copy_(weights[name])
         return module.eval().requires_grad_(False)
+
+    def _captured(self, like: Params, i: int, snapshot: int) -> Params:
+        sizes = [weight.numel() for weight in like.values()]
+        if self.trajectory is None or self.trajectory.shape[-1] != sum(sizes):
+            raise ValueError(f"snapshot: got {snapshot}, but the weights were not captured whole")
+        parts = self.trajectory[snapshot, i].split(sizes)
+        pairs = zip(like.items(), parts, strict=True)
+        return {name: part.view_as(weight) for (name, weight), part in pairs}
 
 
 def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:

@@ -33,10 +33,10 @@ class Sweep:
     runs: tuple[Run, ...]
     places: tuple[tuple[int, int], ...]
 
-    def model(self, i: int) -> nn.Module:
-        """Member i's trained module, as :meth:`Run.model`; raises FloatingPointError like it."""
+    def model(self, i: int, *, snapshot: int | None = None) -> nn.Module:
+        """Member i's module, as :meth:`Run.model`, which says what it raises."""
         group, k = self.places[i]
-        return self.runs[group].model(k)
+        return self.runs[group].model(k, snapshot=snapshot)
 
     def losses(self, i: int) -> Tensor:
         """Member i's loss in each of its steps, before the update, (steps,)."""

@@ -20,6 +20,7 @@ from genbound.training import (
     stream,
     train,
 )
+from genbound.training.ensemble import flatten
 
 BATCH = 8
 OPTIMISERS = [adam(weight_decay=0.01), sgd(momentum=0.9), noisy_sgd(noise=0.01, clip=0.5)]
@@ -181,7 +182,18 @@ def test_the_trajectory_is_the_path_of_the_weights() -> None:
         for i in range(2):
             vector = nn.utils.parameters_to_vector(short.model(i).parameters())
             assert torch.equal(run.trajectory[snapshot, i], vector)
-    assert train(OBJECTIVE, build, data, members, steps=2).trajectory is None
+            then = run.model(i, snapshot=snapshot)
+            assert torch.equal(nn.utils.parameters_to_vector(then.parameters()), vector)
+    short = train(OBJECTIVE, build, data, members, steps=2)
+    assert short.trajectory is None
+    seen = train(OBJECTIVE, build, data, members, steps=2, capture_every=1, capture=torch.abs)
+    assert torch.equal(seen.trajectory[-1], flatten(seen.params).abs())
+    part = train(
+        OBJECTIVE, build, data, members, steps=2, capture_every=1, capture=lambda w: w[:, :3]
+    )
+    for run in (short, part):
+        with pytest.raises(ValueError, match="snapshot: got 0, but the weights were not captured"):
+            run.model(0, snapshot=0)
 
 
 def test_a_model_has_the_trained_weights_and_is_at_rest() -> None:

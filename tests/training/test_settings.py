@@ -59,6 +59,8 @@ def test_every_member_is_what_train_makes_of_its_group(steps: int | dict) -> Non
             assert torch.equal(sweep.trajectory(i), run.trajectory[:, k])
             pairs = zip(sweep.model(i).parameters(), run.model(k).parameters(), strict=True)
             assert all(torch.equal(left, right) for left, right in pairs)
+            then = nn.utils.parameters_to_vector(sweep.model(i, snapshot=1).parameters())
+            assert torch.equal(then, run.trajectory[1, k])
     assert sweep.members == tuple(MEMBERS)
     assert sweep.diverged == ()
 
