@@ -4,8 +4,10 @@ Both measure how many different places a trajectory visits. The lifetimes of its
 components, when balls around the iterates grow, are the edges of the minimum spanning tree.
 """
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,24 +34,23 @@ def spanning_tree(separations: Tensor) -> Tensor:
         ValueError: If the distances are not a square matrix of finite nonnegative numbers.
     """
     _check(separations)
-    n = len(separations)
-    # An index of its own for each row keeps the loop on the device.
-    here = torch.zeros(1, dtype=torch.long, device=separations.device)
-    nearest = torch.full_like(separations[0], torch.inf)
-    outside = torch.ones(n, dtype=torch.bool, device=separations.device)
-    parent = torch.zeros(n, dtype=torch.long, device=separations.device)
-    edges = torch.empty(n - 1, 2, dtype=torch.long, device=separations.device)
+    # Short rows and many steps: NumPy on the processor beats any launch of a kernel per step.
+    rows = separations.detach().cpu().numpy()
+    n = len(rows)
+    nearest, parent = rows[0].copy(), np.zeros(n, dtype=np.int64)
+    inside = np.zeros_like(nearest)
+    row, closer = np.empty_like(nearest), np.empty(n, dtype=bool)
+    nearest[0] = inside[0] = np.inf
+    edges = np.empty((n - 1, 2), dtype=np.int64)
     for k in range(n - 1):
-        outside.index_fill_(0, here, False)
-        nearest.index_fill_(0, here, torch.inf)
-        row = separations.index_select(0, here)[0]
-        closer = (row < nearest) & outside
-        nearest = torch.where(closer, row, nearest)
-        parent = torch.where(closer, here, parent)
-        here = nearest.argmin(0, keepdim=True)
-        edges[k, 0:1] = parent.index_select(0, here)
-        edges[k, 1:2] = here
-    return edges
+        here = nearest.argmin()
+        edges[k] = parent[here], here
+        nearest[here] = inside[here] = np.inf
+        np.add(rows[here], inside, out=row)
+        np.less(row, nearest, out=closer)
+        np.copyto(nearest, row, where=closer)
+        np.copyto(parent, here, where=closer)
+    return torch.from_numpy(edges).to(separations.device)
 
 
 def lifetime_sum(
@@ -91,7 +92,11 @@ def lifetime_sum(
         raise ValueError(f"alpha: got {alpha}, allowed is alpha > 0")
     if sketch is not None and points.shape[-1] != (k := len(sketch.order)):
         raise ValueError(f"points: got dimension {points.shape[-1]}, allowed is the sketch's {k}")
-    separations = distances(points, product=product, block=block, device=device)
+    # Only the choice of the tree rests on these distances: a tenth of a square is good enough.
+    tolerance = None if product == torch.float64 else 0.1
+    separations = distances(
+        points, product=product, tolerance=tolerance, block=block, device=device
+    )
     edges = spanning_tree(separations)
     value = float(edge_lengths(points, edges, block=block, device=device).pow(alpha).sum())
     name = f"spanning tree of {len(points)} points, alpha={alpha:g}"
@@ -113,12 +118,15 @@ class Weighting:
         scale: s of ``Z_ab = exp(-s d(a, b))``.
         residual: Largest entry of ``|Z w - 1|``.
         points: Number of different points.
+        definite: Whether Z is positive definite, as it is for Euclidean distances. If not, the
+            magnitude may be anything, even negative; the positive magnitude keeps its sense.
     """
 
     weights: Tensor
     scale: float
     residual: float
     points: int
+    definite: bool = True
 
     @property
     def magnitude(self) -> Estimate:
@@ -132,21 +140,30 @@ class Weighting:
         return exact(value, method=f"positive magnitude, {self._how}")
 
     @property
+    def saturation(self) -> float:
+        """Positive magnitude over the number of points; near 1 the scale sees isolated points."""
+        return self.positive_magnitude.value / self.points
+
+    @property
     def _how(self) -> str:
-        return f"scale {self.scale:.4g}, {self.points} points, residual {self.residual:.1e}"
+        kind = "" if self.definite else ", indefinite similarities"
+        return f"scale {self.scale:.4g}, {self.points} points, residual {self.residual:.1e}{kind}"
 
     def __repr__(self) -> str:
         """Both magnitudes, the scale and the residual."""
         return (
             f"Weighting(magnitude={self.magnitude}, positive={self.positive_magnitude}, "
-            f"{self._how})"
+            f"saturation={self.saturation:.2f}, {self._how})"
         )
 
 
 def weighting(separations: Tensor, *, scale: float, tolerance: float = 1e-10) -> Weighting:
-    """Weights of a finite metric space, by Cholesky in float64 and one step of refinement.
+    """Weights of a finite metric space, in float64.
 
-    ``sum_b exp(-s d(a, b)) w_b = 1`` for all a. Points at distance zero count as one.
+    ``sum_b exp(-s d(a, b)) w_b = 1`` for all a. Points at distance zero count as one. Where the
+    scale isolates the points, by conjugate gradients, else by Cholesky and one step of
+    refinement. Similarities that are not positive definite, as distances between losses may
+    make them, are solved all the same, and the result is flagged.
 
     Args:
         separations: Symmetric distances, shape ``(n, n)``, in float64 where the scale is small:
@@ -160,8 +177,8 @@ def weighting(separations: Tensor, *, scale: float, tolerance: float = 1e-10) ->
 
     Raises:
         ValueError: If the distances are no square matrix of finite nonnegative numbers, the scale
-            is not positive, or the system cannot be solved: the similarities are not positive
-            definite (Euclidean distances of different points always are, up to rounding).
+            is not positive, or the system cannot be solved (the scale is too small for float64,
+            or too small for these distances).
 
     Reference:
         Leinster, The magnitude of metric spaces (2013).
@@ -170,24 +187,56 @@ def weighting(separations: Tensor, *, scale: float, tolerance: float = 1e-10) ->
     if not scale > 0:
         raise ValueError(f"scale: got {scale}, allowed is scale > 0")
     separations = separations.double()
-    indices = torch.arange(len(separations), device=separations.device)
-    kept = (separations == 0).int().argmax(1) == indices
-    similarity = torch.exp(-scale * separations[kept][:, kept])
+    n, kept = len(separations), slice(None)
+    if int(separations.count_nonzero()) < n * (n - 1):
+        first = (separations == 0).int().argmax(1)
+        kept = first == torch.arange(n, device=separations.device)
+        separations = separations[kept][:, kept]
+    similarity = torch.mul(separations, -scale).exp_()
+    solution, definite = _solved(similarity)
+    residual = float((similarity @ solution - 1).abs().max())
+    if not residual <= tolerance:
+        raise ValueError(
+            f"scale: got {scale}, at which the residual is {residual:.1e}; allowed are larger "
+            f"scales, or a tolerance above {tolerance:g}"
+        )
+    weights = similarity.new_zeros(n)
+    weights[kept] = solution
+    return Weighting(weights, scale, residual, len(similarity), definite)
+
+
+def _solved(similarity: Tensor) -> tuple[Tensor, bool]:
+    """Solution of ``Z w = 1``, and whether Z is positive definite."""
+    ones = similarity.new_ones(len(similarity))
+    if float((similarity @ ones).max()) < 1.9:
+        # Rows dominated by the diagonal: well conditioned, and definite for certain.
+        return _conjugate_gradients(similarity, ones), True
     factor, failed = torch.linalg.cholesky_ex(similarity)
     if failed:
-        raise ValueError(
-            f"scale: got {scale}, at which the similarities are not positive definite in float64; "
-            "allowed are larger scales, or distances of a Euclidean space"
-        )
-    ones = torch.ones(len(similarity), 1, dtype=torch.float64, device=separations.device)
-    solution = torch.cholesky_solve(ones, factor)
-    solution = solution + torch.cholesky_solve(ones - similarity @ solution, factor)
-    residual = float((similarity @ solution - ones).abs().max())
-    if not residual <= tolerance:
-        raise ValueError(f"tolerance: got {tolerance:g}, the residual is {residual:.1e}")
-    weights = torch.zeros(len(separations), dtype=torch.float64, device=separations.device)
-    weights[kept] = solution[:, 0]
-    return Weighting(weights, scale, residual, int(kept.sum()))
+        lower, pivots, _ = torch.linalg.ldl_factor_ex(similarity)
+
+    def solve(right: Tensor) -> Tensor:
+        right = right[:, None]
+        if failed:
+            return torch.linalg.ldl_solve(lower, pivots, right)[:, 0]
+        return torch.cholesky_solve(right, factor)[:, 0]
+
+    solution = solve(ones)
+    return solution + solve(ones - similarity @ solution), not failed
+
+
+def _conjugate_gradients(matrix: Tensor, right: Tensor, *, steps: int = 100) -> Tensor:
+    solution, residual, direction = torch.zeros_like(right), right, right
+    square = residual @ residual
+    for _ in range(steps):
+        image = matrix @ direction
+        length = square / (direction @ image)
+        solution, residual = solution + length * direction, residual - length * image
+        before, square = square, residual @ residual
+        if float(residual.abs().max()) < 1e-15:
+            break
+        direction = residual + square / before * direction
+    return solution
 
 
 def _check(separations: Tensor) -> None:
@@ -195,5 +244,7 @@ def _check(separations: Tensor) -> None:
         raise ValueError(
             f"separations: got shape {tuple(separations.shape)}, allowed is (n, n) with n >= 1"
         )
-    if not bool(((separations >= 0) & separations.isfinite()).all()):
+    # A sum would tell of numbers that are not finite, but may overflow; the extremes do, too.
+    least, greatest = separations.aminmax()
+    if not (float(least) >= 0 and math.isfinite(greatest)):
         raise ValueError("separations: got negative or infinite ones, allowed are finite d >= 0")

@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+from scipy.linalg.blas import dsyrk, ssyrk
 from torch import Tensor
+
+#: Rows taken at a time, to stay in the cache.
+BAND = 128
+Parts = Callable[[], Iterator[Tensor]]
 
 __all__ = ["Sketch", "distances", "edge_lengths", "path_distances", "sketch"]
 
@@ -20,6 +25,7 @@ def distances(
     points: Tensor,
     *,
     product: torch.dtype = torch.float64,
+    tolerance: float | None = None,
     block: int = 4096,
     device: torch.device | str | None = None,
 ) -> Tensor:
@@ -33,6 +39,8 @@ def distances(
             ``block`` coordinates at a time.
         product: Type of the inner products: float64, relative error about 1e-8 at worst, or
             float32, faster, about 2e-4 at worst and 1e-6 mostly (on a GPU, TF32 must be off).
+        tolerance: A pair is computed again from its difference where rounding may have taken this
+            share of its squared distance; by default the root of the product's precision.
         block: Coordinates taken at a time.
         device: Where to compute; by default where the points are.
 
@@ -47,9 +55,9 @@ def distances(
     place = points.device if device is None else torch.device(device)
 
     def parts() -> Iterator[Tensor]:
-        return (part.to(place, torch.float64) for part in points.split(block, 1))
+        return (part.to(place) for part in points.detach().split(block, 1))
 
-    return _distances(parts, len(points), product, place)
+    return _distances(parts, len(points), product, place, tolerance)
 
 
 def path_distances(
@@ -83,7 +91,7 @@ def path_distances(
             walked = part.to(place, torch.float64).cumsum(0)
             yield torch.cat([torch.zeros_like(walked[:1]), walked])
 
-    return _distances(parts, len(increments) + 1, product, place)
+    return _distances(parts, len(increments) + 1, product, place, None)
 
 
 def edge_lengths(
@@ -112,7 +120,7 @@ def edge_lengths(
     if edges.ndim != 2 or edges.shape[1] != 2:
         raise ValueError(f"edges: got shape {tuple(edges.shape)}, allowed is (m, 2)")
     place = points.device if device is None else torch.device(device)
-    parts = (part.to(place, torch.float64) for part in points.split(block, 1))
+    parts = (part.to(place) for part in points.detach().split(block, 1))
     return _squared_lengths(parts, edges.to(place)).sqrt()
 
 
@@ -192,35 +200,70 @@ def sketch(
 
 
 def _distances(
-    parts: Callable[[], Iterator[Tensor]], n: int, product: torch.dtype, place: torch.device
+    parts: Parts, n: int, product: torch.dtype, place: torch.device, tolerance: float | None
 ) -> Tensor:
     """Distances from column blocks of points, which ``parts()`` yields anew at each call."""
+    squared = torch.zeros(n, n, dtype=torch.float64, device=place)
+    gram = _gram(parts, n - 1, product, place)
+    own, between = gram.diagonal(), torch.zeros(n - 1, dtype=torch.float64, device=place)
+    # Rounding: of the inner products of the steps between a pair, and of a few running sums.
+    travelled = own.cumsum(0)
+    tolerance = math.sqrt(torch.finfo(product).eps) if tolerance is None else tolerance
+    product_eps, eps = torch.finfo(product).eps / tolerance, 16 * torch.finfo(torch.float64).eps
+    lost = [torch.empty(0, 2, dtype=torch.long, device=place)]
+    # A band of points and all later ones, seen from the point before the band: nothing that
+    # happened earlier can cost a digit. The last band comes first, for the sums to be short.
+    for start in reversed(range(0, n - 1, BAND)):
+        band = gram[start : start + BAND, start:].triu()
+        between[start:] += band.triu(1).sum(0)
+        reach = (own[start:] + 2 * between[start:]).cumsum(0)
+        size = len(band)
+        band[:, :size] += band[:, :size].triu(1).mT
+        noise = (travelled[start:] - travelled[start : start + size, None]) * product_eps
+        part = band.cumsum(0).cumsum_(1).mul_(-2).add_(reach[:size, None]).add_(reach)
+        noise += (reach[:size, None] + reach) * (eps / tolerance)
+        squared[1 + start : 1 + start + size, 1 + start :] = part
+        lost.append((part <= noise).triu_(1).nonzero() + 1 + start)
+    if n > 1:
+        # Seen from the very first point, which is in no band.
+        squared[0, 1:] = reach
+        noise = travelled * product_eps + reach * (eps / tolerance)
+        lost.append(torch.nn.functional.pad((reach <= noise).nonzero() + 1, (1, 0)))
+    pairs = torch.cat(lost)
+    if product != torch.float64 and len(pairs) > 32 * n:
+        return _distances(parts, n, torch.float64, place, None)
+    squared[pairs[:, 0], pairs[:, 1]] = _squared_lengths(parts(), pairs)
+    for start in range(0, n, BAND):
+        band = squared[start : start + BAND, start:].clamp_(min=0).sqrt_()
+        size = len(band)
+        corner = band[:, :size].triu(1)
+        band[:, :size] = corner + corner.mT
+        squared[start + size :, start : start + size] = band[:, size:].mT
+    return squared
+
+
+def _gram(parts: Parts, n: int, product: torch.dtype, place: torch.device) -> Tensor:
+    """Inner products of the n steps; what stands left of the diagonal may be anything."""
     gram = torch.zeros(n, n, dtype=torch.float64, device=place)
     for part in parts():
-        steps = part.diff(dim=0).to(product)
-        gram[1:, 1:] += (steps @ steps.mT).double()
-    travelled = gram.diagonal().cumsum(0)
-    gram = gram.cumsum_(0).cumsum_(1)
-    from_start = gram.diagonal().clone()
-    squared = from_start[:, None] + from_start - 2 * gram
-    squared = ((squared + squared.mT) / 2).clamp_(min=0)
-    # Rounding: of the inner products of the steps between the pair, and of the running sums.
-    precision = torch.finfo(product).eps
-    noise = precision * (travelled[:, None] - travelled).abs()
-    noise += torch.finfo(torch.float64).eps * (from_start[:, None] + from_start)
-    pairs = (squared * math.sqrt(precision) <= noise).triu_(1).nonzero()
-    if len(pairs):
-        again = _squared_lengths(parts(), pairs)
-        squared[pairs[:, 0], pairs[:, 1]] = again
-        squared[pairs[:, 1], pairs[:, 0]] = again
-    return squared.fill_diagonal_(0).sqrt_()
+        steps = part.to(torch.promote_types(part.dtype, product)).diff(dim=0).to(product)
+        if place.type != "cpu":
+            gram += steps @ steps.mT
+        elif n:
+            # Half the work of a product; its lower half is the upper one in rows.
+            half = ssyrk if product == torch.float32 else dsyrk
+            gram += torch.from_numpy(half(1.0, steps.numpy().T, trans=1, lower=1).T)
+    return gram
 
 
-def _squared_lengths(parts: Iterator[Tensor], pairs: Tensor, rows: int = 4096) -> Tensor:
+def _squared_lengths(parts: Iterator[Tensor], pairs: Tensor, entries: int = 2**18) -> Tensor:
+    """Few pairs at a time, so that their differences stay in the cache."""
     total = torch.zeros(len(pairs), dtype=torch.float64, device=pairs.device)
     for part in parts:
+        rows = max(1, entries // part.shape[1]) if part.device.type == "cpu" else len(pairs)
         for now, sums in zip(pairs.split(rows), total.split(rows), strict=True):
-            sums += (part[now[:, 0]] - part[now[:, 1]]).square().sum(1)
+            first, second = part[now[:, 0]].double(), part[now[:, 1]].double()
+            sums += (first - second).square_().sum(1)
     return total
 
 
@@ -233,6 +276,7 @@ def _check(points: Tensor, name: str, product: torch.dtype, block: int) -> None:
         raise ValueError(f"product: got {product}, allowed are torch.float32 and torch.float64")
     if block < 1:
         raise ValueError(f"block: got {block}, allowed is block >= 1")
-    # A sum would do, but for the overflow of finite numbers.
-    if not all(bool(part.isfinite().all()) for part in points.split(block, 1)):
+    # A sum would do, but for the overflow of finite numbers; the extremes show all others.
+    ends = (end for part in points.detach().split(block, 1) for end in part.aminmax())
+    if not all(math.isfinite(end) for end in ends):
         raise ValueError(f"{name}: got values that are not finite, allowed are finite ones")

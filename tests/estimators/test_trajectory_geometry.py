@@ -62,7 +62,7 @@ def test_a_cluster_far_from_the_start():
     assert worst(distances(points), oracle(points)) < 1e-7
     points = walk(60, 50, step=1e-5, seed=2)
     points[0] += 1
-    assert worst(distances(points, product=torch.float32), oracle(points)) < 1e-5
+    assert worst(distances(points, product=torch.float32), oracle(points)) < 5e-5
     coordinates = points[:, :1] * 0 + 1e-9 * torch.arange(60.0, dtype=torch.float64)[:, None]
     coordinates[0] = 1e3
     assert worst(distances(coordinates), oracle(coordinates)) < 1e-12
