@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genbound import sampler, sde
-from genbound.data import Gaussian, two_point
+from genbound.data import Gaussian, kl, two_point
 from genbound.models.solvable import MeanLearner
 from genbound.protocols import EncoderGenerator
 
@@ -206,3 +206,135 @@ def test_the_round_trip_encodes_by_noising_and_generates_by_the_chain():
     centre = signal * latent[0, 0] + noise**2 * mean
     assert torch.allclose(made.mean(0), centre, atol=0.02)
     assert torch.allclose(made.var(0), (noise**2).expand(2), atol=0.03)
+
+
+def relative(slope, offset):
+    """A score whose part relative to N(0, I) is affine, the same at all times."""
+    return lambda state, _: slope * state + offset - state
+
+
+def paper_score(v, m, shift, tilt):
+    """The golden table's score: data N(m, v), a wrong mean and a wrong slope."""
+
+    def score(state, time):
+        signal = torch.exp(-time).unsqueeze(-1)
+        law = 1 + (v - 1) * signal**2
+        return ((law - 1) / law + tilt) * state + signal * (m + shift) / law - state
+
+    return score
+
+
+@pytest.mark.parametrize(
+    ("v", "m", "shift", "tilt", "divergence"),
+    [
+        (0.25, 1.0, 0.0, 0.0, 0.010643),
+        (4.0, 0.0, 0.0, 0.0, 0.002231),
+        (0.25, 1.0, 0.3, 0.0, 0.136899),
+        (0.25, 1.0, 0.3, 0.05, 0.165278),
+    ],
+)
+def test_the_exponential_integrator_on_the_golden_table(v, m, shift, tilt, divergence):
+    process = sde.ou()
+    times = sampler.clock_grid(process, 3.0, 0.0, steps=50)
+    law = sampler.affine_law(
+        process, paper_score(v, m, shift, tilt), times, d=1, scheme=sampler.exponential
+    )
+    found = kl(Gaussian([m], [[v]]), Gaussian(*law))
+    assert found.value == pytest.approx(divergence, abs=1.5e-6)
+
+
+@given(horizon=st.floats(0.05, 2.0), steps=st.integers(1, 6), d=st.integers(1, 3))
+@settings(max_examples=15)
+def test_without_a_score_the_exponential_integrator_keeps_the_prior(horizon, steps, d):
+    process = sde.vp()
+    times = sampler.clock_grid(process, horizon, 0.0, steps=steps)
+    mean, covariance = sampler.affine_law(
+        process, relative(0.0, 0.0), times, d=d, scheme=sampler.exponential
+    )
+    assert torch.allclose(mean, torch.zeros(d).double())
+    assert torch.allclose(covariance, torch.eye(d).double())
+
+
+@given(offset=st.floats(-3.0, 3.0), steps=st.integers(2, 9))
+@settings(max_examples=15)
+def test_a_constant_relative_score_is_integrated_exactly(offset, steps):
+    process = sde.ou()
+    ends = [
+        sampler.affine_law(
+            process,
+            relative(0.0, offset),
+            sampler.clock_grid(process, 1.5, 0.1, steps=count),
+            d=1,
+            scheme=sampler.exponential,
+        )
+        for count in (1, steps)
+    ]
+    for one, many in zip(*ends, strict=True):
+        assert torch.allclose(one, many, atol=1e-12)
+
+
+@pytest.mark.parametrize("scheme", [sampler.euler, sampler.exponential])
+def test_the_law_of_an_affine_chain_is_that_of_its_draws(scheme, generator):
+    process, n = sde.vp(), 40_000
+    source = Gaussian([1.0, -0.5], [[0.5, 0.2], [0.2, 0.3]])
+    times = sampler.time_grid(process, HORIZON, T_MIN, step=0.5)
+    mean, covariance = sampler.affine_law(
+        process, source.path_score(process), times, d=2, scheme=scheme
+    )
+    draws = sampler.sample(
+        process,
+        source.path_score(process),
+        n=n,
+        d=2,
+        horizon=HORIZON,
+        t_min=T_MIN,
+        step=0.5,
+        generator=generator,
+        dtype=torch.float64,
+        scheme=scheme,
+    )
+    scale = covariance.diagonal().sqrt() / math.sqrt(n)
+    assert bool(((draws.mean(0) - mean).abs() < 4 * scale).all())
+    assert torch.allclose(draws.T.cov(), covariance, atol=4 * 1.5 / math.sqrt(n))
+
+
+def test_a_grid_even_in_the_clock():
+    for process in (sde.ou(), sde.vp()):
+        times = sampler.clock_grid(process, 0.8, 0.0, steps=7)
+        assert times[0] == 0.8 and times[-1] == 0.0
+        steps = process.clock_of(times).diff()
+        assert torch.allclose(steps, steps[0].expand(7), atol=1e-12)
+    assert torch.allclose(
+        sampler.clock_grid(sde.ou(), 3.0, 1.0, steps=4),
+        torch.tensor([3.0, 2.5, 2.0, 1.5, 1.0]).double(),
+    )
+
+
+def test_what_the_integrator_and_its_grid_refuse():
+    with pytest.raises(ValueError, match="process: got VE"):
+        sampler.clock_grid(sde.ve(), 1.0, 0.1, steps=3)
+    with pytest.raises(ValueError, match="t_min: got 1.0"):
+        sampler.clock_grid(sde.ou(), 1.0, 1.0, steps=3)
+    with pytest.raises(ValueError, match="steps: got 0"):
+        sampler.clock_grid(sde.ou(), 1.0, 0.1, steps=0)
+    times = sampler.clock_grid(sde.ou(), 1.0, 0.1, steps=3)
+    with pytest.raises(ValueError, match="score: got one that is not affine"):
+        sampler.affine_law(sde.ou(), two_point([1.0]).path_score(sde.ou()), times, d=1)
+    with pytest.raises(ValueError, match="process: got VE"):
+        sampler.affine_law(sde.ve(), relative(0.0, 0.0), times, d=1, scheme=sampler.exponential)
+
+
+def test_the_integrator_on_devices(device):
+    process = sde.ou()
+    times = sampler.clock_grid(process, 2.0, 0.1, steps=5).to(device)
+    start = torch.zeros(3, 2, device=device)
+    chain = sampler.reverse_chain(
+        process,
+        relative(0.2, 0.1),
+        start,
+        times,
+        generator=torch.Generator(device).manual_seed(0),
+        scheme=sampler.exponential,
+    )
+    *_, last = chain
+    assert last.state.device.type == device.type and last.state.dtype == torch.float32

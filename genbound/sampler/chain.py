@@ -87,14 +87,15 @@ def affine_law(
     """
     times = times.double()
     identity = torch.eye(d).to(times)
-    probes = torch.cat([torch.zeros_like(identity[:1]), identity, identity.sum(0, keepdim=True)])
+    far = 2 * identity.sum(0, keepdim=True)
+    probes = torch.cat([torch.zeros_like(far), identity, far])
     mean, covariance = torch.zeros_like(identity[0]), identity
     for time, next_time in zip(times[:-1], times[1:], strict=True):
         increment = process.clock_of(time) - process.clock_of(next_time)
         read = score(probes, time.expand(len(probes)))
         centres, variance = scheme(process, Step(time, next_time, probes, read, increment))
         offset, rows = centres[0], centres[1:-1] - centres[0]
-        if not torch.allclose(offset + rows.sum(0), centres[-1], rtol=1e-6, atol=1e-8):
+        if not torch.allclose(offset + 2 * rows.sum(0), centres[-1], rtol=1e-6, atol=1e-8):
             raise ValueError("score: got one that is not affine in the state; use reverse_chain")
         mean = mean @ rows + offset
         covariance = rows.mT @ covariance @ rows + variance * identity
