@@ -118,20 +118,21 @@ pac_bayes = _stated(_root)
 """PAC-Bayes: the mean gap of any posterior, by its divergence from a data-free prior."""
 
 
-def _at_divergence(bound: Derivation, by: str) -> Derivation:
+def at_divergence(bound: Derivation, by: str) -> Derivation:
+    """The gap with high probability, where `bound` bounds the divergence."""
     spent = 2 * scale * sp.sqrt((bound.expr + confidence) / n)
     return _stated(_root.at_most(spent, by=by, using=[bound.named(divergence)]))
 
 
-trajectory_gap = _at_divergence(trajectory, "along the trajectory")
+trajectory_gap = at_divergence(trajectory, "along the trajectory")
 """The gap of Langevin training with high probability, by the gradients on its way."""
 
-forgetful_gap = _at_divergence(forgetting, "Langevin training with weight decay")
+forgetful_gap = at_divergence(forgetting, "Langevin training with weight decay")
 """The gap of Langevin training with weight decay, with high probability.
 
 Its letters: the divergence at the start, the forgotten sum of squared gradients, ``decay``,
 ``rate``, ``inverse_temperature``, ``steps``.
 """
 
-flow_gap = _at_divergence(energy_drop, "the flow's second law")
+flow_gap = at_divergence(energy_drop, "the flow's second law")
 """The gap of the Langevin flow with high probability, by how far its training loss has fallen."""
