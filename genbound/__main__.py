@@ -1,4 +1,4 @@
-"""The command line: build the book, run one chapter, keep its results, show its parameters."""
+"""The command line: build the book, run one chapter or a whole sweep, show what came of it."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ from genbound.book import BookError, Built, ParameterError, build, run, tables
 from genbound.book.build import chapters
 from genbound.book.chapters import Chapter, read_chapter
 from genbound.book.parameters import parse, unknown
+from genbound.study import command
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"genbound: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print("genbound: interrupted; finished chapters are kept", file=sys.stderr)
+        print("genbound: interrupted; what was finished is kept", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -66,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     keeping.add_argument("--jobs", type=_count, default=2, help="chapters at once (default 2)")
     keeping.set_defaults(command=_results)
+
+    command.add(commands)
 
     showing = commands.add_parser("parameters", help="show the parameters of a chapter")
     showing.add_argument("chapter", type=Path)

@@ -165,7 +165,7 @@ def run_cells(
     *,
     name: str,
     parameters: Mapping[str, Any],
-    folder: str,
+    folder: str | None = None,
     **kernel: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
     """Run a notebook's cells.
@@ -174,7 +174,8 @@ def run_cells(
         book: The notebook, from `notebook`.
         name: How messages call it.
         parameters: Values that replace its defaults.
-        folder: The working folder.
+        folder: The working folder, entered with the whole process; None if the kernel finds its
+            own way.
         **kernel: Options of nbclient's client.
 
     Returns:

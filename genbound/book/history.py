@@ -79,7 +79,7 @@ def remember(version: Version, seconds: float) -> None:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "parameters": version.changed,
         "versions": environment(version.sources.outside),
-        "device": _device(),
+        "device": device(),
     }
     partial = version.record.with_suffix(".partial")
     partial.write_text(json.dumps(record, indent=1))
@@ -87,7 +87,8 @@ def remember(version: Version, seconds: float) -> None:
 
 
 @cache
-def _device() -> str:
+def device() -> str:
+    """What this machine computes on: its first GPU, else its processor."""
     if shutil.which("nvidia-smi"):
         query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         told = subprocess.run(query, capture_output=True, text=True, check=False)
