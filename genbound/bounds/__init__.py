@@ -11,6 +11,7 @@ from genbound.bounds.memorization import memorization
 from genbound.bounds.sampler_error import sampler_kl, sampler_kl_test_loss
 from genbound.bounds.sgld import sgld_forms, sgld_gap
 from genbound.bounds.stability import stability_gap, stability_root, stability_score_error
+from genbound.bounds.topology import topological_gap
 from genbound.bounds.vae import vae_nll, vae_paper
 from genbound.bounds.wasserstein import wasserstein, wasserstein_product
 from genbound.bounds.wasserstein_sampler import wasserstein_sampler
@@ -29,6 +30,7 @@ __all__ = [
     "stability_gap",
     "stability_root",
     "stability_score_error",
+    "topological_gap",
     "vae_nll",
     "vae_paper",
     "wasserstein",

@@ -6,6 +6,7 @@ import torch
 from scipy import stats
 
 from genbound.derivation import Derivation
+from genbound.derivations import loss_metric, stable_sets
 from genbound.derivations import topology as proof
 from genbound.derivations.change_of_measure import scale, slope
 from genbound.derivations.trade_off import n
@@ -15,18 +16,25 @@ from genbound.symbolic import Refuted, verify
 
 def test_what_is_granted_is_witnessed():
     cited = {"union_bound", "mean_union_bound", "cover", "product_law", "lifetimes_bound"}
-    cited |= {"magnitude_lemma", "magnitude_bound", "stability_bound"}
-    for name, derivation in vars(proof).items():
+    cited |= {"magnitude_lemma", "magnitude_bound", "stability_bound", "block_bound"}
+    cited |= {"iterates_bound", "symmetrised"}
+    everything = [
+        item for room in (proof, stable_sets, loss_metric) for item in vars(room).items()
+    ]
+    for name, derivation in everything:
         if isinstance(derivation, Derivation) and not name.startswith("_"):
             assert derivation.grade == ("granted" if name in cited else "proved"), name
             assert all("not checked" not in step.detail for step in derivation.steps), name
             assert derivation.relation == "<=", name
 
 
-STAR = {proof._packing: 2 * proof._a * proof._k, proof.lifetimes: proof._a * (proof._k + 1)}
+STAR = {
+    proof._packing: 2 * proof._a * proof.iterates,
+    proof.lifetimes: proof._a * (proof.iterates + 1),
+}
 LINE = {
-    proof.effective: sp.log(proof._k + 1),
-    proof._packing: proof._k * (proof._radius + proof._a) ** proof.alpha,
+    proof.effective: sp.log(proof.iterates + 1),
+    proof._packing: proof.iterates * (proof._radius + proof._a) ** proof.alpha,
 }
 RATIO = proof._packing / proof._radius**proof.alpha
 VARIANCE = slope**2 * scale**2 / n
@@ -68,6 +76,16 @@ WRONG = {
             proof.worst_gap: proof.confidence * proof._r / slope,
             proof._laplace: -sp.log(1 - proof._r),
         },
+    ),
+    "symmetrisation for less than twice": (
+        loss_metric._mean_gap,
+        sp.Rational(19, 10) * loss_metric._mean_rademacher,
+        {loss_metric._mean_gap: 2 * scale * (1 - proof._r), loss_metric._mean_rademacher: scale},
+    ),
+    "three quarters of a bounded difference": (
+        proof.worst_gap,
+        sp.Rational(3, 4) * scale * sp.sqrt(-2 * sp.log(proof._r)),
+        {proof.worst_gap: 2 * scale * (1 - proof._r)},
     ),
 }
 
@@ -125,10 +143,12 @@ def test_no_bound_fails_more_often_than_it_says():
     one, nothing = torch.ones_like(data), torch.zeros_like(data)
     common = (radius, data, one, nothing, failure)
     from_tree = proof.lifetimes_bound.to_torch(*LETTERS, proof.alpha, proof.lifetimes)
-    from_magnitude = proof.magnitude_bound.to_torch(*LETTERS, proof.positive_magnitude)
+    from_magnitude = proof.magnitude_bound.to_torch(
+        *LETTERS, proof.multiple, proof.positive_magnitude
+    )
     levels = {
         "tree": from_tree(*common, alpha, lifetimes),
-        "magnitude": from_magnitude(*common, magnitude),
+        "magnitude": from_magnitude(*common, one, magnitude),
     }
     for name, level in levels.items():
         assert bool((beyond(points, data, level)[0] <= failure).all()), name
@@ -140,8 +160,8 @@ def test_no_bound_fails_more_often_than_it_says():
 def test_means_lie_below_the_bound_of_stability():
     data, points, _, alpha, lifetimes, _ = cases(4)
     radius, one = points.abs().amax(1), torch.ones_like(data)
-    bound = proof.stability_bound.to_torch(
-        scale, proof.lipschitz, proof.alpha, proof.lifetimes, proof.stability
+    bound = stable_sets.stability_bound.to_torch(
+        scale, proof.lipschitz, proof.alpha, proof.lifetimes, stable_sets.stability
     )
     truth = beyond(points, data, one)[1]
     # A fixed set is stable with every beta; blocks of all the data are the least of them.
@@ -163,7 +183,7 @@ def test_the_union_bound_holds_for_the_iterates_themselves():
 
 def test_magnitude_of_equidistant_points():
     separations = 1.3 * (1 - torch.eye(7, dtype=torch.float64))
-    formula = proof.equidistant.steps[0].expr.subs({proof._k: 7, proof._r: 1.3})
+    formula = proof.equidistant.steps[0].expr.subs({proof.iterates: 7, proof._r: 1.3})
     assert weighting(separations, scale=1).magnitude.value == pytest.approx(float(formula))
 
 
@@ -171,3 +191,37 @@ def test_a_floor_that_no_tree_can_lower():
     values = {n: 100, scale: 2, proof.failure: 0.5, proof.dependence: 0, proof.lifetimes: 0}
     still = proof.lifetimes_bound.expr.subs(values | {proof.lipschitz: 3, proof.alpha: 1})
     assert float(still) == pytest.approx(2 / 10 + 2 * math.sqrt(2 * math.log(2) / 100))
+
+
+def test_a_power_above_one_is_refused():
+    for bound in (proof.cover, proof.lifetimes_bound, loss_metric.lifetimes_bound):
+        with pytest.raises(ValueError, match="values: alpha = 1.5"):
+            bound.specialise({proof.alpha: 1.5}, by="too large")
+
+
+def test_the_block_of_the_cube_root():
+    at = {scale: 2.0, proof.lipschitz: 3.0, proof.alpha: 0.5, proof.lifetimes: 7.0}
+    at |= {stable_sets.stability: 0.01}
+    block = stable_sets.block_bound.expr.subs({stable_sets.block: 0.01 ** (-2 / 3)} | at)
+    assert float(block) == pytest.approx(float(stable_sets.stability_bound.expr.subs(at)))
+
+
+def test_bounds_from_losses_fail_no_more_often_than_they_say():
+    data, points, failure, alpha, *_ = cases(6)
+    half = points.abs().amax(1)
+    # Losses theta z of signs: rho_S is |theta - theta'|, half the range the largest |theta|.
+    gaps = points.diff(dim=1)
+    lifetimes = torch.where(gaps > 0, gaps.pow(alpha[:, None]), 0.0).sum(1)
+    magnitude = 1 + torch.tanh(data.sqrt()[:, None] * gaps / 2).sum(1)
+    common = (half, data, torch.zeros_like(data), failure)
+    letters = (scale, n, proof.dependence, proof.failure)
+    tree = loss_metric.lifetimes_bound.to_torch(*letters, proof.alpha, proof.lifetimes)
+    weights = loss_metric.magnitude_bound.to_torch(
+        *letters, proof.multiple, proof.positive_magnitude
+    )
+    for level in (
+        tree(*common, alpha, lifetimes),
+        weights(*common, torch.ones_like(data), magnitude),
+    ):
+        assert bool((beyond(points, data, level)[0] <= failure).all())
+        assert bool((beyond(points, data, level / 20)[0] > failure).any())
