@@ -11,9 +11,11 @@ from torch import nn
 from genbound.derivations import linear_score, sgld_solved
 from genbound.estimate import Estimate, across, exact, mean
 from genbound.estimators import noise_levels
+from genbound.estimators.score_matching import denoising_losses
 from genbound.estimators.stability import (
     random_set_stability,
     replaced,
+    replacement_gap,
     root,
     score_stability,
 )
@@ -123,6 +125,40 @@ def test_the_root_gap_is_golden_and_below_the_stability(ensemble):
     error = math.hypot(unseen.stderr, seen.stderr) / (2 * math.sqrt(seen.value))
     assert abs(gap - 0.0556607) <= 4 * error < 0.05
     assert gap <= 0.1178635
+
+
+def test_a_datum_loses_the_gap_when_it_was_not_trained_on(ensemble):
+    samples, fresh, weights = ensemble
+    population, training = (
+        float(
+            getattr(sgld_solved, name).to_torch(*sgld_solved.letters, sgld_solved.fixed)(*CASE, 0)
+        )
+        for name in ("population", "training")
+    )
+    truth = SPAN / 4 * (population - training)
+    assert truth == pytest.approx(SPAN / 4 * 0.2828340, rel=1e-6)
+    paired, held_out = [], []
+    for seed, (theta, *others) in enumerate(weights):
+        models = [score(other) for other in others]
+        options = {"draws": 4, "generator": seeded(seed)}
+        paired.append(replacement_gap(score(theta), models, fresh[seed], **options))
+        seen, unseen = (
+            SPAN / 4 * WEIGHT * (points - theta).square().sum(-1).mean()
+            for points in (samples[seed], normal(500, seed, "test"))
+        )
+        held_out.append(unseen - seen)
+    paired, held_out = across(paired), mean(torch.stack(held_out), method="held-out")
+    assert abs(paired.value - truth) <= 4 * paired.stderr
+    assert paired.stderr < held_out.stderr / 2
+    assert paired.side == "unbiased"
+
+
+def test_the_difference_of_losses_is_that_of_each_loss():
+    fresh = torch.randn(3, 2, generator=seeded(3), dtype=torch.float64)
+    model, other = (Model(lambda noisy, _, k=k: -k * noisy, process=PROCESS) for k in (1, 0.8))
+    gap = replacement_gap(model, [other] * 3, fresh, draws=8, generator=seeded())
+    apart = [denoising_losses(one, fresh, draws=8, generator=seeded()) for one in (model, other)]
+    torch.testing.assert_close(gap.influence + gap.value, apart[0] - apart[1])
 
 
 def test_a_score_moves_by_its_mean_alone(ensemble):
