@@ -93,8 +93,8 @@ def test_the_memoriser_s_parts():
     bound = sampler_kl(times, source=TWO, held_out=fresh, draws=64, law_draws=4000)
     found = bound.evaluate(model, sample, generator=seeded())
     assert found["optimisation"].value == 0
-    assert found["generalization"].lower() > max(0, -2 * found["data"].value)
-    assert found.total.lower() > 1 and found.verdict == "vacuous"
+    assert found["generalization"].lower() > 0.3
+    assert found.total.lower() > found.trivial.value and found.verdict == "vacuous"
 
 
 def test_in_expectation_without_a_source():
