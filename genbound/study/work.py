@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import isinf
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +116,37 @@ def _before(order: Order, store: Store) -> str | None:
 
 def _executed(order: Order, work: Path) -> Any:  # noqa: ANN401
     import nbformat
+    from papermill.translators import papermill_translators
 
     # It warns of parameters that its pattern for a line overlooks; ours are checked already.
     logging.getLogger("papermill").setLevel(logging.ERROR)
+    papermill_translators.register("python", _Exact)
     book = nbformat.reads(order.text, 4)
     options = _kernel(order, work)
     return execute.run_cells(book, name=order.notebook, parameters=order.parameters, **options)
+
+
+class _Exact:
+    """What papermill asks of a language, for plain Python values: their own text."""
+
+    @staticmethod
+    def inspect(_cell: Any) -> list[Any]:  # noqa: ANN401
+        """What a cell declares; it was read before."""
+        return []
+
+    @staticmethod
+    def codify(parameters: Mapping[str, Any], comment: str) -> str:
+        """The cell that sets the parameters."""
+        lines = (f"{name} = {_literal(value)}" for name, value in parameters.items())
+        return "\n".join([f"# {comment}", *lines, ""])
+
+
+def _literal(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, tuple):
+        return f"({''.join(f'{_literal(each)}, ' for each in value)})"
+    return f'float("{value}")' if isinstance(value, float) and isinf(value) else repr(value)
 
 
 def _publish(
@@ -164,7 +190,7 @@ def _kernel(order: Order, work: Path) -> dict[str, Any]:
         return {}
     from genbound.study import warm
 
-    interpreter = warm.interpreter(_imported(order.text), order.paths)
+    interpreter = warm.interpreter(imported(order.text), order.paths)
     return {
         "kernel_manager_class": warm.manager(interpreter, order.folder, environment),
         "shutdown_kernel": "immediate",
@@ -172,7 +198,7 @@ def _kernel(order: Order, work: Path) -> dict[str, Any]:
 
 
 @cache
-def _imported(text: str) -> tuple[str, ...]:
+def imported(text: str) -> tuple[str, ...]:
     """The modules that a notebook imports at the top of its cells, as far as they can be read."""
     found = []
     for cell in json.loads(text)["cells"]:
