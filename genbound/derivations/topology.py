@@ -257,3 +257,11 @@ equidistant = Derivation.of(
     domain={iterates: (1, None)},
 ).at_most(iterates, by=r"each counts at most as one")
 """The effective number of points grows with their distances up to their number."""
+
+saving = Derivation.of(
+    sp.Symbol("q", positive=True),
+    sp.sqrt(2 * (sp.log(iterates) + confidence)) / (1 + sp.sqrt(2 * confidence)),
+    by=r"union bound over \(R/\sqrt{n}+R\sqrt{2u/n}\), the lifetimes' with all iterates in one",
+    domain={iterates: (1, None)},
+).at_most(sp.sqrt(2 * sp.log(iterates)), by=r"\(2\log k\ge1\)")
+"""No shape can be worth more than this factor over counting."""
