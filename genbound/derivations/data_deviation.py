@@ -94,15 +94,46 @@ mixture_entropy = Derivation.of(
 )
 """One component of weight q moves an entropy by at most the entropy of a coin."""
 
-_difference = sp.Symbol(r"c_{\Delta}", nonnegative=True)
+_lost, _other_lost = (
+    sp.Symbol(f"{{(J_{{t_0}}-J_{{T}})({x})}}", nonnegative=True) for x in ("X_1", "X_1'")
+)
+_left = sp.Symbol("w", positive=True)
 
-difference = Derivation.of(
-    _difference,
-    4 * (_mixture + _mixture) / span,
-    by=r"one datum replaced, entropies at \(t_0\) and at \(T\); equal kernels cancel",
-    domain={_q: (0, 1)},
-).at_most(8 * _binary(_q) / span, by=r"\(q=1/n\)", using=[mixture_entropy])
-"""How far one datum moves the data term."""
+component_lost = (
+    Derivation.of(
+        _lost,
+        _lost,
+        by=r"\(J_t\): the mixture's excess, what noised data tell of their component",
+        domain={_q: (0, 1), _apart: (0, 1), _left: (0, 1)},
+    )
+    .granted(
+        "<=",
+        _mixture,
+        cite="Cover and Thomas 2006, data processing",
+        by=r"\(0\le J_T\le J_{t_0}\): noise tells no more later on",
+        # The uniform laws again, of which a share w of the distance is left.
+        witness={
+            _lost: (_apart - _left * _apart) * _binary(_q),
+            _mixture: _apart * _binary(_q),
+        },
+    )
+    .at_most(_binary(_q), by="at most the coin", using=[mixture_entropy])
+)
+"""What one component tells at first and no more in the end: between 0 and a coin."""
+
+_difference = sp.Symbol(r"c_{\Delta}", real=True)
+
+difference = (
+    Derivation.of(
+        _difference,
+        4 * (_lost - _other_lost) / span,
+        by=r"\(X_1\) replaced by \(X_1'\); the others and equal kernels cancel",
+        domain={_q: (0, 1)},
+    )
+    .at_most(4 * _lost / span, by="what is lost is not negative")
+    .at_most(4 * _binary(_q) / span, by=r"\(q=1/n\)", using=[component_lost])
+)
+"""How far one datum moves the data term; both signs, by exchanging the two."""
 
 _others = sp.Symbol("k", positive=True)
 _doubt = sp.Symbol("{nH(1/n)}", nonnegative=True)
@@ -128,10 +159,10 @@ coin = (
 """Entropy of a coin of weight 1 / n, n times."""
 
 concentration = (
-    deviation.specialise({moved: 8 * _doubt / (n * span)}, by=r"the data term, \(H(1/n)\)")
-    .equals(8 * _doubt / span * sp.sqrt(level / (2 * n)), by="collecting terms")
+    deviation.specialise({moved: 4 * _doubt / (n * span)}, by=r"the data term, \(H(1/n)\)")
+    .equals(4 * _doubt / span * sp.sqrt(level / (2 * n)), by="collecting terms")
     .at_most(
-        8 * (1 + sp.log(n)) / span * sp.sqrt(level / (2 * n)),
+        4 * (1 + sp.log(n)) / span * sp.sqrt(level / (2 * n)),
         by=r"\(nH(1/n)\le1+\log n\)",
         using=[coin.specialise({_others: n - 1}, by=r"\(k=n-1\)", domain={n: (1, None)})],
     )

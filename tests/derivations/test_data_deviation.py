@@ -46,8 +46,19 @@ def test_wrong_constants_are_refuted():
             witness=apart,
         )
     with pytest.raises(Refuted):
-        replace(proof.difference, steps=proof.difference.steps[:1]).at_most(
-            proof.difference.expr / 2, by="wrong", using=[proof.mixture_entropy]
+        replace(proof.difference, steps=proof.difference.steps[:2]).at_most(
+            proof.difference.expr / 2, by="wrong", using=[proof.component_lost]
+        )
+    with pytest.raises(Refuted):
+        verify(
+            "<=",
+            proof._lost,
+            Rational(9, 10) * proof._mixture,
+            domain=proof.component_lost.domain,
+            witness={
+                proof._lost: (proof._apart - proof._left * proof._apart) * proof._binary(proof._q),
+                proof._mixture: proof._apart * proof._binary(proof._q),
+            },
         )
     with pytest.raises(Refuted):
         replace(proof.coin, steps=proof.coin.steps[:2]).at_most(
@@ -99,13 +110,27 @@ def test_one_datum_moves_an_entropy_by_less_than_a_coin(generator):
         assert float(moved.max()) > 0.3 * coin
 
 
+def test_what_a_datum_tells_is_forgotten(generator):
+    """The difference of two times moves by one coin at most, and nearly by all of it."""
+    size, count = 6, 2000
+    coin = float(proof._binary(sp.Rational(1, size)))
+    draw = 2 * torch.randn(count, size + 1, generator=generator, dtype=torch.float64)
+    draw[:200, :size], draw[:200, size] = 0.0, 4.0
+    kept = [
+        torch.stack([entropy_of(scale * part, noise) for part in (draw[:, :size], draw[:, 1:])])
+        for scale, noise in ((0.98, 0.2), (0.1, 0.99))
+    ]
+    moved = (kept[0] - kept[1]).diff(dim=0).abs()
+    assert 0.9 * coin < float(moved.max()) < coin
+
+
 @given(st.integers(2, 10_000), st.floats(0.1, 5), st.floats(0.001, 0.5))
 def test_the_logarithm_costs_more_than_the_coin(size, tau, zeta):
     letters = (n, span, proof.level)
     bound = float(proof.concentration.to_torch(*letters)(size, tau, -math.log(zeta)))
     share = 1 / size
     coin = -share * math.log(share) - (1 - share) * math.log1p(-share)
-    sharp = 8 * coin / tau * math.sqrt(size * math.log(1 / zeta) / 2)
+    sharp = 4 * coin / tau * math.sqrt(size * math.log(1 / zeta) / 2)
     assert sharp <= bound * (1 + 1e-12)
     assert bound <= 2.1 * sharp
 
