@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 import sympy as sp
+import torch
 from torch import Generator, Tensor
 
 from genbound.bound import Assumption, Bound, Constant, Term
@@ -161,7 +162,7 @@ def sampler_kl_test_loss(
         return sampler_losses.denoising(model, held_out, times, draws=draws, generator=generator)
 
     def constant(model: ScoreModel, _: Tensor, times: Tensor, generator: Generator) -> Estimate:
-        fresh = source.sample(law_draws, generator=generator)
+        fresh = _sample(source, law_draws, held_out, generator)
         levels = on_grid(model.process, times)
         return _of_draws(
             irreducible_by_draws(
@@ -211,12 +212,11 @@ def _on_grid(
 
 def _of_law(times: Tensor, source: Source, law_draws: int) -> tuple[Term, Term]:
     def start(_model: ScoreModel, _data: Tensor, *, generator: Generator) -> Estimate:
-        return _of_draws(prior_kl(source, generator=generator))
+        return _of_draws(prior_kl(source, generator=_on_cpu(generator)))
 
     def rises(model: ScoreModel, _: Tensor, times: Tensor, generator: Generator) -> Estimate:
-        return _of_draws(
-            fisher.rise(source, model.process, times, n=law_draws, generator=generator)
-        )
+        own = {"n": law_draws, "generator": _on_cpu(generator)}
+        return _of_draws(fisher.rise(source, model.process, times.cpu(), **own))
 
     return (
         Term(data_divergence, "divergence of the data from the prior", start),
@@ -238,7 +238,7 @@ def _data_term(
     draws: int,
     law_draws: int,
 ) -> Estimate:
-    fresh = source.sample(law_draws, generator=generator, dtype=data.dtype)
+    fresh = _sample(source, law_draws, data, generator)
     levels = on_grid(model.process, times)
     return data_term_parts(
         source, model.process, data, fresh, levels, draws=draws, generator=generator
@@ -248,9 +248,22 @@ def _data_term(
 def _without_learning(source: Source) -> Term:
     def measure(model: ScoreModel, _: Tensor, *, generator: Generator) -> Estimate:
         noised = source.noised(model.process, model.t_min)
-        return _of_draws(prior_kl(noised, generator=generator))
+        return _of_draws(prior_kl(noised, generator=_on_cpu(generator)))
 
     return Term(divergence, "divergence of the prior", measure)
+
+
+def _sample(source: Source, n: int, like: Tensor, generator: Generator) -> Tensor:
+    fresh = source.sample(n, generator=_on_cpu(generator), dtype=like.dtype)
+    return fresh.to(like.device)
+
+
+def _on_cpu(generator: Generator) -> Generator:
+    """Where the laws live: a generator there, of a state drawn from the given one."""
+    if generator.device.type == "cpu":
+        return generator
+    seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+    return torch.Generator().manual_seed(int(seed))
 
 
 def _of_draws(estimate: Estimate) -> Estimate:

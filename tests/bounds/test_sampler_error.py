@@ -175,3 +175,7 @@ def test_devices(device):
     )
     assert found["generalization"].value == pytest.approx(0, abs=5)
     assert found.verdict == "vacuous"
+    known = {"source": TWO, "held_out": sample, "draws": 4, "law_draws": 100}
+    for form in (sampler_kl, sampler_kl_test_loss):
+        found = form(times, **known).evaluate(model, sample, generator=generator)
+        assert math.isfinite(found.total.value)
