@@ -39,7 +39,7 @@ __all__ = [
 
 ratio = sp.Symbol("r", positive=True)
 maps = sp.Symbol("m", positive=True)
-dimension = sp.Symbol("D", positive=True)
+dimension = sp.Symbol(r"\dim", positive=True)
 entropy = sp.Symbol("H", positive=True)
 lyapunov = sp.Symbol("Lambda", positive=True)
 
@@ -151,10 +151,10 @@ _slope = sp.Symbol("q", real=True)
 growth = Derivation.of(
     sp.Symbol(r"{(2r^{\alpha})^{k}}", positive=True),
     _base**_k,
-    by=r"what grows in \(E^{\alpha}\), for \(\alpha<D\)",
+    by=r"what grows in \(E^{\alpha}\), for \(\alpha<\dim\)",
     domain=_two_maps,
 ).equals((2**_k) ** (1 - alpha * sp.log(1 / ratio) / sp.log(2)), by=r"\(N=2^{k}\) points")
-"""The lifetime sum of N points grows as N^(1 - alpha / D)."""
+"""The lifetime sum of N points grows as N^(1 - alpha / dim)."""
 
 dimension_from_slope = (
     Derivation.of(
@@ -162,7 +162,7 @@ dimension_from_slope = (
         alpha / (1 - _slope),
         by=r"\(q\): slope of \(\log E^{\alpha}\) over \(\log N\)",
     )
-    .specialise({_slope: 1 - alpha / dimension}, by=r"\(E^{\alpha}\sim N^{1-\alpha/D}\)")
+    .specialise({_slope: 1 - alpha / dimension}, by=r"\(E^{\alpha}\sim N^{1-\alpha/\dim}\)")
     .equals(dimension, by="the exponent, solved for the dimension")
 )
 """What the estimator reads off a straight line."""
@@ -173,8 +173,10 @@ covering = Derivation.of(
     (_j + 1) * sp.log(maps),
     by=r"\(m^{j+1}\) images of length \(r^{j+1}\le\delta=x\,r^{j}\)",
     domain=_below_one | {maps: (1, None), _x: (0, 1)},
-).at_most(sp.log(maps) + _similarity * sp.log(1 / (_x * ratio**_j)), by=r"\(D=\log m/\log(1/r)\)")
-"""Balls of radius delta that cover the attractor: at most m delta^-D."""
+).at_most(
+    sp.log(maps) + _similarity * sp.log(1 / (_x * ratio**_j)), by=r"\(\dim=\log m/\log(1/r)\)"
+)
+"""Balls of radius delta that cover the attractor: at most m delta^-dim."""
 
 _radius = sp.Symbol("delta", positive=True)
 _at_centres = sp.Symbol(r"\sup_{j}\mathcal{G}(\theta_{j})", real=True)
@@ -203,7 +205,7 @@ simsekli_shape = Derivation.of(worst_gap, worst_gap, by="set of all end points")
     "<=",
     _constant * scale * sp.sqrt((dimension * sp.log(lipschitz**2 * n) + sp.log(1 / _zeta)) / n),
     cite="shape of Simsekli et al. 2020, from memory",
-    by=r"\(D\): Hausdorff dimension; constant \(c\) not verified",
+    by=r"\(\dim\): Hausdorff dimension; constant \(c\) not verified",
 )
 """For n large; with a dimension of the trajectories, which are modelled as Feller processes."""
 
@@ -213,6 +215,6 @@ camuto_shape = Derivation.of(worst_gap, worst_gap, by="support of the invariant 
     * scale
     * sp.sqrt((dimension * sp.log(lipschitz**2 * n) ** 2 + sp.log(1 / _zeta)) / n),
     cite="shape of Camuto et al. 2021, from memory",
-    by=r"\(D\): dimension of the invariant law; constant \(c\) not verified",
+    by=r"\(\dim\): dimension of the invariant law; constant \(c\) not verified",
 )
 """For n large, and a term for what the dimension knows of the data left out."""
