@@ -35,12 +35,15 @@ def pytest_configure(config):
 def versus(benchmark, request) -> Callable[..., float]:
     """Time a function and its baseline, and return how many times faster it is.
 
-    `part` is the share of its work that the baseline does; its time is extrapolated from it.
+    `part` is the share of its work that the baseline does; its time is extrapolated from it. What
+    runs in other processes is marked `benchmark(timer=time.perf_counter)`.
     """
 
     def measure(case, ours, baseline, *, target, part=1.0, rounds=3, note=""):
         benchmark.pedantic(_finished(ours), rounds=rounds, warmup_rounds=1)
-        timer = pkgutil.resolve_name(request.config.getoption("benchmark_timer"))
+        marker = request.node.get_closest_marker("benchmark")
+        chosen = marker.kwargs.get("timer") if marker else None
+        timer = chosen or pkgutil.resolve_name(request.config.getoption("benchmark_timer"))
         start = timer()
         _finished(baseline)()
         seconds = (timer() - start) / part

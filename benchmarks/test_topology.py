@@ -99,7 +99,7 @@ def test_lifetimes_of_weights(versus, n, d):
     part = 200 / d
 
     def baseline():
-        minimum_spanning_tree(squareform(pdist(points[:, :200].numpy())))
+        pdist(points[:, :200].numpy())
 
     value = lifetime_sum(points, product=torch.float32)
     # In so many dimensions the tree is the path.
@@ -113,7 +113,7 @@ def test_lifetimes_of_weights(versus, n, d):
         target=30,
         part=part,
         rounds=1,
-        note=f"error {error:.0e}",
+        note=f"error {error:.0e}; the baseline's tree left out",
     )
 
 
