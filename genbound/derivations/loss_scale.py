@@ -32,6 +32,7 @@ __all__ = [
     "score_size",
     "size",
     "target",
+    "target_integral",
 ]
 
 size = sp.Symbol("D", positive=True)
@@ -92,7 +93,7 @@ _score_part = Derivation.of(_s2, _s2, by="of the score", domain={_share: (0, 1)}
     by=r"assumption: \(\|s\|\le A\)",
     witness={_s2: _share * score_size**2 * span},
 )
-_target_part = Derivation.of(
+target_integral = Derivation.of(
     _v2,
     sp.Integral(target.expr.subs(_norm2, size**2) / (2 * _w), (_w, a, u)),
     by=r"\(\|z\|\le D\), \(dt=-dw/2w\)",
@@ -115,7 +116,9 @@ bounded = (
     )
     .at_most(2 * score_size**2 * span + 2 * _v2, by="a bounded score", using=[_score_part])
     .equals(
-        2 * score_size**2 * span + 2 * _target_part.expr, by="bounded data", using=[_target_part]
+        2 * score_size**2 * span + 2 * target_integral.expr,
+        by="bounded data",
+        using=[target_integral],
     )
 )
 """Largest denoising loss of bounded data and a bounded score."""

@@ -161,7 +161,9 @@ class LangevinRun:
         side = "unbiased" if len(self.measured) == len(self.rates) else "consistent"
         if len(columns) == 1:
             return exact(float(columns), method=method)
-        return mean(columns, method=method, side=side)
+        found = mean(columns, method=method, side=side)
+        # Unbiased squares may be negative in the mean; what they measure is not.
+        return found if found.value >= 0 else replace(found, value=0.0, side="consistent")
 
     def _everywhere(self, norms: Tensor) -> Tensor:
         """Norms at all steps, linear between the measured ones: ``(m, r) -> (K, r)``."""

@@ -72,6 +72,12 @@ def test_errors_are_those_of_the_columns():
     assert hot.capacity().stderr == pytest.approx(tangent * linear.stderr, rel=1e-6)
 
 
+def test_unbiased_squares_below_zero_count_as_zero():
+    draws = torch.tensor([[-3.0, 1.0]]).expand(K, 2)
+    found = a_run(centred=draws).variances()
+    assert found.value == 0 and found.stderr > 0 and found.side == "consistent"
+
+
 def squared_error(module, sample):
     return (module(sample[:1]) - sample[1:]).square().mean()
 
