@@ -114,7 +114,7 @@ def topological_gap(
 def _terms(metric: Metric, alpha: float, multiple: float) -> tuple[Term, ...]:
     def magnitude(window: Iterates, data: Tensor, **_: object) -> Estimate:
         scale = multiple * len(data) ** 0.5
-        return window.weighting(scale=scale, metric=metric).positive_magnitude
+        return window.positive_magnitude(scale=scale, metric=metric)
 
     def lifetimes(window: Iterates, _data: Tensor, **_: object) -> Estimate:
         return window.lifetimes(alpha=alpha, metric=metric)

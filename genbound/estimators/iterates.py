@@ -4,6 +4,7 @@ The distance of two iterates is that of their weights, or the mean absolute diff
 losses on the training data, which no reparametrisation changes.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,6 +78,14 @@ class Iterates:
         """Weights of the iterates at a scale, for both magnitudes."""
         return weighting(self.separations(metric), scale=scale)
 
+    def positive_magnitude(self, *, scale: float, metric: Metric = "weights") -> Estimate:
+        """Positive magnitude at a scale; that of sketches is on no side of the weights'."""
+        found = self.weighting(scale=scale, metric=metric).positive_magnitude
+        if self.sketch is not None and metric == "weights" and self.sketch.distortion:
+            text = f"{found.method}, {self.sketch}"
+            return Estimate(found.value, math.nan, len(self.sketch.order), text, "unknown")
+        return found
+
     def worst_gap(self, fresh: Tensor) -> Estimate:
         """The largest gap of an iterate, fresh loss less training loss.
 
@@ -141,6 +150,8 @@ def path_losses(
     generator: torch.Generator,
 ) -> Tensor:
     """Denoising losses along a trajectory, with the same noise for all iterates.
+
+    As long as the noise stays, a datum is a point with its noise, and nothing is approximate.
 
     Args:
         model: Score model with the architecture of the iterates; its weights are put back.

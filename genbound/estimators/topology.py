@@ -41,16 +41,16 @@ def spanning_tree(separations: Tensor) -> Tensor:
     inside = np.zeros_like(nearest)
     row, closer = np.empty_like(nearest), np.empty(n, dtype=bool)
     nearest[0] = inside[0] = np.inf
-    edges = np.empty((n - 1, 2), dtype=np.int64)
+    reached = np.empty(n - 1, dtype=np.int64)
     for k in range(n - 1):
-        here = nearest.argmin()
-        edges[k] = parent[here], here
+        reached[k] = here = nearest.argmin()
         nearest[here] = inside[here] = np.inf
         np.add(rows[here], inside, out=row)
         np.less(row, nearest, out=closer)
         np.copyto(nearest, row, where=closer)
         np.copyto(parent, here, where=closer)
-    return torch.from_numpy(edges).to(separations.device)
+    # The parent of a point that is inside doesn't change any more.
+    return torch.from_numpy(np.stack([parent[reached], reached], 1)).to(separations.device)
 
 
 def lifetime_sum(

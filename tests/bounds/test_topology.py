@@ -258,8 +258,13 @@ def test_a_sketch_is_refused():
     points, data = walk(20, 500, step=0.05, seed=16), directions(50, 500, generator=seeded(17))
     draw = sketch(500, 64, generator=seeded(18))
     iterates = Iterates(draw(points), torch.tanh(points @ data.mT), UNTRAINED, sketch=draw)
-    with pytest.raises(WrongSide, match="lifetime sum"):
-        BOUNDS["one"].evaluate(iterates, data, generator=seeded(0), **constants(BOUNDS["one"]))
+    for name, title in (("one", "lifetime sum"), ("magnitude", "positive magnitude")):
+        with pytest.raises(WrongSide, match=title):
+            bound = BOUNDS[name]
+            bound.evaluate(iterates, data, generator=seeded(0), **constants(bound))
+    # The distances of losses need no weights.
+    bound = BOUNDS["magnitude of losses"]
+    bound.evaluate(iterates, data, generator=seeded(0), **constants(bound))
 
 
 def test_devices(device):

@@ -116,6 +116,17 @@ def test_late_in_training(step):
     assert lifetime_sum(points, product=torch.float32).value == pytest.approx(truth, rel=1e-6)
 
 
+@pytest.mark.parametrize("product", [torch.float32, torch.float64])
+def test_confined_and_jumping_trajectories(product):
+    """Long paths in a small room: the steps' squares add up to far more than any distance."""
+    confined = 0.01 * cloud(600, 80, 14) + 5
+    jumping = 1e-7 * cloud(600, 80, 15)
+    jumping[::2] += 1
+    for points in (confined, jumping):
+        measured = lifetime_sum(points, product=product)
+        assert measured.value == pytest.approx(float(heights(points).sum()), rel=1e-6)
+
+
 def test_a_sketch_errs_downward_within_its_error():
     points = cloud(60, 300, 10).cumsum(0)
     truth = lifetime_sum(points).value
