@@ -146,7 +146,7 @@ def test_the_measured_parts_add_up_and_their_errors_cancel():
 
 
 @cache
-def many(n=8, count=300):
+def many(n=8, count=200):
     """Data terms of many samples on the line."""
     found = []
     for k in range(count):
@@ -163,7 +163,7 @@ def test_the_mean_is_negative_and_a_divergence():
     errors = estimate.across(
         [
             explicit(exact, LAW.sample(8, generator=seeded(k)), draws=64, generator=seeded(k + 1))
-            for k in range(0, 600, 2)
+            for k in range(0, 200, 2)
         ]
     )
     assert abs(found.value + errors.value) < 4 * math.hypot(found.stderr, errors.stderr)
@@ -234,8 +234,8 @@ def test_the_gap_of_the_memoriser_is_a_divergence_both_ways():
     """Mean gap = error of the memoriser + error of the true score on the samples."""
     left, alone = [], []
     exact = Model(PLANE.path_score(PROCESS), PROCESS, **SPAN)
-    for k in range(100):
-        sample, fresh = (PLANE.sample(m, generator=seeded(10 * k + m)) for m in (12, 600))
+    for k in range(50):
+        sample, fresh = (PLANE.sample(m, generator=seeded(10 * k + m)) for m in (12, 400))
         memoriser = Model(points(sample).path_score(PROCESS), PROCESS, **SPAN)
         seen, unseen = (
             denoising(memoriser, part, draws=m, generator=seeded(10 * k + 2)).value
