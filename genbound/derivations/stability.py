@@ -32,8 +32,8 @@ stability = sp.Symbol(r"\varepsilon_{\mathrm{stab}}", nonnegative=True)
 population = sgld_solved.population.lhs
 training = sgld_solved.training.lhs
 fit = sp.Symbol(r"\mathbb{E}\mathcal{L}_{\mathrm{ESM}}^{(n)}", nonnegative=True)
-irreducible = sgld_solved.irreducible.lhs
-_empirical = sp.Symbol(r"\mathbb{E}\,C(\hat{\mu}_{n})", nonnegative=True)
+irreducible = sp.Symbol("C(P)", nonnegative=True)
+_empirical = sp.Symbol(r"\mathbb{E}\,C(\hat{P})", nonnegative=True)
 _error = sp.Symbol(r"\mathbb{E}\,\varepsilon_{s}", nonnegative=True)
 _root = sp.Symbol(r"\sqrt{\mathbb{E}\mathcal{R}}", nonnegative=True)
 _fresh = sp.Symbol(r"\|\hat{s}^{i}-v_{t}\|", nonnegative=True)
