@@ -165,7 +165,7 @@ def random_set_stability(losses: Tensor, retrained: Tensor) -> Estimate:
     The mean over retrainings of ``max_{k, z} [loss(theta'_k, z) - loss(theta_k, z)]_+``: whatever
     iterate of the window a rule picks, and whatever datum it is tried on, the iterate of the same
     number in the other training loses no more than this in addition. It is the constant of
-    :data:`genbound.derivations.topology.stability_bound`, on the worst iterate.
+    :data:`genbound.derivations.stable_sets.stability_bound`, on the worst iterate.
 
     Args:
         losses: Loss of each iterate of the first training on each of a number of data, shape
