@@ -93,9 +93,11 @@ class Gaussian:
         variances, axes = self.spectrum
 
         def score(noisy: Tensor, time: float | Tensor) -> Tensor:
-            signal_scale, noise_scale = column_moments(process, time, self.mean)
-            along = (noisy.double() - signal_scale * self.mean) @ axes
-            return -(along / (signal_scale**2 * variances + noise_scale**2) @ axes.mT).to(noisy)
+            # a law made elsewhere serves the points where they are
+            mean, scales, turn = (part.to(noisy.device) for part in (self.mean, variances, axes))
+            signal_scale, noise_scale = column_moments(process, time, mean)
+            along = (noisy.double() - signal_scale * mean) @ turn
+            return -(along / (signal_scale**2 * scales + noise_scale**2) @ turn.mT).to(noisy)
 
         return score
 

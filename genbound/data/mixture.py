@@ -87,7 +87,10 @@ class Mixture:
         """Scores of all noised laws, as a function of ``(noisy (..., d), time (...))``."""
 
         def score(noisy: Tensor, time: float | Tensor) -> Tensor:
-            signal_scale, noise_scale = column_moments(process, time, self.centres)
+            # a law made elsewhere serves the points where they are
+            signal_scale, noise_scale = column_moments(
+                process, time, self.centres.to(noisy.device)
+            )
             # in the coordinates x / alpha the centres stay put, so each point has its own time
             variance = self.variance + (noise_scale / signal_scale).square().squeeze(-1)
             still = noisy.double() / signal_scale

@@ -64,8 +64,12 @@ def test_denoising_loss_less_the_irreducible(process):
 
 
 def test_devices(device):
-    source = Gaussian(torch.zeros(2, device=device), torch.eye(2, device=device))
+    """The law may live elsewhere than the data."""
     fresh = torch.ones(5, 2, device=device)
     model = Model(lambda noisy, _: -2 * noisy)
     generator = torch.Generator(device).manual_seed(0)
-    assert score_error(model, source, fresh, draws=2, generator=generator).value > 0
+    for source in (
+        Gaussian(torch.zeros(2), torch.eye(2)),
+        gaussian_mixture([[1.0, 0.0], [-1.0, 0.5]], variance=0.2),
+    ):
+        assert score_error(model, source, fresh, draws=2, generator=generator).value > 0
