@@ -106,9 +106,10 @@ def wasserstein_sampler(
             "unbiased" if information else "upper",
         )
 
-    def accumulated(model: ScoreModel, _data: Tensor, *, generator: Generator) -> Estimate:
+    def accumulated(model: ScoreModel, data: Tensor, *, generator: Generator) -> Estimate:
         path = along(model)
-        errors = _errors(model, source, path.time, draws, generator)
+        fresh = source.sample(levels * draws, generator=generator, dtype=data.dtype)
+        errors = _errors(model, source, fresh, path.time, generator)
         root = errors.mean(1).sqrt()
         spread = errors.std(1) / (2 * root.clamp_min(torch.finfo(root.dtype).tiny))
         weights = path.gain * path.clock
@@ -151,15 +152,14 @@ def wasserstein_sampler(
 
 @torch.no_grad()
 def _errors(
-    model: ScoreModel, source: Source, times: Tensor, draws: int, generator: Generator
+    model: ScoreModel, source: Source, data: Tensor, times: Tensor, generator: Generator
 ) -> Tensor:
-    """Squared score errors on fresh noised data, shape ``(levels, draws)``."""
-    data = source.sample(len(times) * draws, generator=generator)
+    """Squared score errors at each time on its part of the data, shape ``(levels, draws)``."""
     noise = torch.randn(data.shape, generator=generator, dtype=data.dtype, device=data.device)
-    time = times.to(data).repeat_interleave(draws)
+    time = times.to(data).repeat_interleave(len(data) // len(times))
     noisy = model.process.perturb(data, time, noise)
     gap = model.score(noisy, time) - source.path_score(model.process)(noisy, time)
-    return gap.square().sum(1).double().cpu().view(len(times), draws)
+    return gap.square().sum(1).double().cpu().view(len(times), -1)
 
 
 def _untrained(model: ScoreModel, data: Tensor, **_: object) -> Estimate:
