@@ -142,9 +142,12 @@ def run(
 def _version(
     chapter: Chapter, changed: Mapping[str, Any], packages: Sequence[Path], root: Path
 ) -> Version:
-    sources = imported(chapter.code, packages)
+    swept = named(chapter.code, root / "book" / "swept")
+    # A chapter that sweeps a notebook computes what the notebook computes.
+    inner = [read_chapter(path).code for path in swept]
+    sources = imported("\n".join([chapter.code, *inner]), packages)
     tables = named(chapter.code, root / "book" / "results")
-    mark = fingerprint(chapter.text, changed, sources, tables)
+    mark = fingerprint(chapter.text, changed, sources, (*tables, *swept))
     notebook = root / "_build" / "cache" / chapter.name / f"{mark}.ipynb"
     return Version(chapter, changed, sources, notebook)
 

@@ -49,7 +49,7 @@ def fingerprint(
         text: The chapter's whole text.
         parameters: The values that replace the chapter's own defaults.
         sources: From `imported`, for the chapter's code.
-        tables: From `named`, for the chapter's code.
+        tables: Kept tables and swept notebooks: from `named`, for the chapter's code.
 
     Returns:
         A hexadecimal SHA-256.
@@ -121,7 +121,7 @@ def imported(code: str, packages: Sequence[Path]) -> Sources:
 
 
 def named(code: str, folder: Path) -> tuple[Path, ...]:
-    """The files of a folder whose stems stand in some code as plain strings.
+    """The files of a folder whose stems, or paths from above it, stand in some code as strings.
 
     Args:
         code: Python; code that cannot be parsed counts as naming every file.
@@ -136,7 +136,7 @@ def named(code: str, folder: Path) -> tuple[Path, ...]:
     except SyntaxError:
         return tuple(files)
     strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    return tuple(path for path in files if path.stem in strings)
+    return tuple(path for path in files if {path.stem, f"{folder.name}/{path.name}"} & strings)
 
 
 def _reached(found: _Import, root: Path) -> tuple[list[Path], list[_Import]]:

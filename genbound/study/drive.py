@@ -29,16 +29,18 @@ class Progress:
 
     Attributes:
         total: Runs that are asked for.
+        shown: Whether anything is shown.
         counts: Runs by what became of them.
     """
 
     total: int
+    shown: bool = True
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         """Start the clock, and the bar where there is a terminal."""
         self._began = self._told = time.monotonic()
-        self._bar = tqdm(total=self.total, unit="run", disable=None)
+        self._bar = tqdm(total=self.total, unit="run", disable=None if self.shown else True)
 
     def ended(self, status: str, running: int) -> None:
         """Count a run that has ended."""
@@ -46,7 +48,7 @@ class Progress:
         self._bar.set_postfix(failed=self.counts[FAILED], running=running, refresh=False)
         self._bar.update()
         now = time.monotonic()
-        if self._bar.disable and now - self._told > SILENCE:
+        if self.shown and self._bar.disable and now - self._told > SILENCE:
             self._told = now
             say_on_the_terminal(self.line(running))
 
@@ -71,6 +73,7 @@ def drive(
     *,
     at_once: int,
     fail_fast: bool = False,
+    progress: bool = True,
 ) -> Counter[str]:
     """Have runs done until each has ended.
 
@@ -80,6 +83,7 @@ def drive(
             library.
         at_once: How many are handed over at a time.
         fail_fast: Stop at the first run that fails.
+        progress: Whether to tell how far it is.
 
     Returns:
         How many runs are done, and how many failed.
@@ -89,7 +93,7 @@ def drive(
         RunFailed: If a run failed that was to stop the study.
     """
     waiting, flying = deque(orders), dict[Future, Order]()
-    progress = Progress(len(orders))
+    told = Progress(len(orders), progress)
     try:
         while waiting or flying:
             while waiting and len(flying) < at_once:
@@ -101,7 +105,7 @@ def drive(
                 order = flying.pop(future)
                 status = _fate(future, order)
                 if status in (DONE, FAILED):
-                    progress.ended(status, len(flying))
+                    told.ended(status, len(flying))
                 elif status == LOST:
                     waiting.append(replace(order, attempt=order.attempt + 1))
                 else:
@@ -116,8 +120,8 @@ def drive(
             future.cancel()
         raise
     finally:
-        progress.close()
-    return progress.counts
+        told.close()
+    return told.counts
 
 
 def _fate(future: Future, order: Order) -> str:

@@ -140,6 +140,7 @@ class Study:
         fail_fast: bool = False,
         attempts: int = 3,
         part: tuple[int, int] = (0, 1),
+        progress: bool = True,
     ) -> "pd.DataFrame":
         """Do the runs that are missing, and those that failed before.
 
@@ -153,6 +154,7 @@ class Study:
             fail_fast: Stop at the first run that fails.
             attempts: How often a run is tried whose kernel or process dies.
             part: (i, k): only the i-th of k parts of the runs, for an array of jobs.
+            progress: Whether to tell how far it is: a bar on a terminal, else a line now and then.
 
         Returns:
             The table of the study's runs.
@@ -179,7 +181,7 @@ class Study:
                     executor, at_once = stack.enter_context(Processes(jobs)), jobs
                 else:
                     executor, at_once = _foreign(executor), QUEUE
-                drive(orders, executor, at_once=at_once, fail_fast=fail_fast)
+                drive(orders, executor, at_once=at_once, fail_fast=fail_fast, progress=progress)
         return self.table()
 
     def table(self) -> "pd.DataFrame":
