@@ -16,20 +16,17 @@ large.
 import math
 from dataclasses import replace
 
-import sympy as sp
 import torch
 from torch import Tensor
 
 from genbound.data import Source
 from genbound.data.source import DRAWS
-from genbound.estimate import Estimate, combine
+from genbound.estimate import Estimate
 from genbound.estimators.mixture_divergence import divergences_to_mixture
 from genbound.estimators.spread import from_effects
 from genbound.sde import LinearSDE
 
 __all__ = ["data_term", "irreducible", "irreducible_of_sample"]
-
-_first, _last, _sample, _law = sp.symbols("I_first I_last C_sample C_law", real=True)
 
 
 def irreducible(
@@ -67,10 +64,7 @@ def irreducible(
         if generator is not None:
             generator.set_state(state)
         known.append(source.information(process, time, generator=generator, n=draws))
-    method = f"information at both ends: {known[0].method}"
-    # The influences are those of draws, not of data: they have done their work in the difference.
-    lost = combine(_first - _last, {_first: known[0], _last: known[1]}, method=method)
-    return replace(lost, influence=None)
+    return _lost(*known)
 
 
 def irreducible_of_sample(
@@ -149,8 +143,13 @@ def data_term(
         source, process, horizon=horizon, t_min=t_min, generator=generator, draws=law_draws
     )
     own = _of_sample(process, sample, horizon, t_min, draws, generator, given_sample)
-    method = "difference of informations lost, of the sample and of the law"
-    return combine(_sample - _law, {_sample: own, _law: law}, method=method)
+    return replace(
+        own,
+        value=own.value - law.value,
+        stderr=math.hypot(own.stderr, law.stderr),
+        method="difference of informations lost, of the sample and of the law",
+        side="consistent" if law.side == "consistent" else own.side,
+    )
 
 
 def _of_sample(
@@ -183,6 +182,16 @@ def _of_sample(
         mean_noise=mean_noise,
         method=method,
     )
+
+
+def _lost(first: Estimate, last: Estimate) -> Estimate:
+    """Difference of two informations; draws that both rest on are known by their influences."""
+    if first.influence is None or last.influence is None:
+        stderr = math.hypot(first.stderr, last.stderr)
+    else:
+        stderr = float((first.influence - last.influence).std()) / math.sqrt(first.n)
+    method = f"information at both ends: {first.method}"
+    return Estimate(first.value - last.value, stderr, first.n, method, first.side)
 
 
 def _check(horizon: float, t_min: float) -> None:
