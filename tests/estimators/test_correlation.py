@@ -156,6 +156,17 @@ def test_intervals_of_settings_that_share_what_a_seed_is():
     assert 0.9 < held / 300 < 0.99
 
 
+def test_intervals_of_what_is_left_cover_nothing():
+    """A quantity that follows its baseline only, in a small grid and few seeds."""
+    baseline = normal(300, 10, 12, seed=9)
+    first, second = (0.8 * baseline + 0.6 * normal(300, 10, 12, seed=k) for k in (10, 11))
+    held = 0
+    for k, triple in enumerate(zip(first, second, baseline, strict=True)):
+        found = partial(*triple, resamples=200, generator=seeded(k))
+        held += found.low <= 0 <= found.high
+    assert 0.9 < held / 300 < 0.99
+
+
 @given(st.integers(3, 5), st.integers(0, 1000), st.booleans())
 def test_between_seeds_against_the_definition(seeds, seed, coarse):
     quantity, gap = normal(seeds, 2, 3, seed=seed), normal(seeds, 2, 3, seed=seed + 1)
