@@ -69,6 +69,8 @@ def wasserstein_sampler(
         raise ValueError(
             f"information: got {information}, allowed is >= 0, and only with held_out"
         )
+    if start is not None and not start >= 0:
+        raise ValueError(f"start: got {start}, allowed is >= 0")
     if draws < 2:
         raise ValueError(f"draws: got {draws}, allowed is at least 2")
     side = "lower" if isinstance(slope, MeasuredSlope) else "exact"

@@ -155,8 +155,11 @@ def course(
         Times, clock and gains, float64 on the CPU. A gain beyond the largest number is infinite.
 
     Raises:
-        ValueError: If ``0 < t_min < horizon`` fails, or there is no cell.
+        ValueError: If ``0 < t_min < horizon`` fails, there is no cell, or the process does not
+            preserve variance.
     """
+    if not process.preserves_variance:
+        raise ValueError(f"process: got {process.name}, allowed are those that preserve variance")
     if not 0 < t_min < horizon:
         raise ValueError(f"t_min: got {t_min}, allowed is 0 < t_min < horizon = {horizon}")
     if levels < 1:

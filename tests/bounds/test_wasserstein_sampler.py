@@ -200,6 +200,7 @@ def test_on_every_device(device):
         ({"held_out": 1, "information": -1.0}, "information"),
         ({"source": 1, "information": 1.0}, "information"),
         ({"source": 1, "draws": 1}, "draws"),
+        ({"source": 1, "start": -0.1}, "start"),
     ],
 )
 def test_bad_input(words, message):

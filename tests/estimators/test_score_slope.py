@@ -15,7 +15,7 @@ from genbound.estimators import score_slope
 from genbound.models.diffusion import N_FEATURES, Diffusion
 from genbound.models.networks import MLP
 from genbound.models.solvable import LinearScore
-from genbound.sde import ou, vp
+from genbound.sde import ou, ve, vp
 
 
 def linear(d, seed, process, horizon=0.9, t_min=0.02):
@@ -122,3 +122,5 @@ def test_bad_input_elsewhere():
         words = {"horizon": 1.0, "t_min": 0.1, "levels": 3} | change
         with pytest.raises(ValueError, match=message):
             score_slope.course(vp(), lambda time: 0 * time, **words)
+    with pytest.raises(ValueError, match="process"):
+        score_slope.course(ve(), lambda time: 0 * time, horizon=1.0, t_min=0.1)
