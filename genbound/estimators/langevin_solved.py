@@ -1,5 +1,7 @@
 """A run of Langevin training of which everything is known: the learner of a mean, from rest."""
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -68,14 +70,10 @@ def solved_run(
     """
     k = torch.arange(steps + 1, dtype=torch.float64)
     chain = (curvature, rate, weight_decay, inverse_temperature, k)
-    share, spread = (
-        law.to_torch(*sgld_rest.letters)(*chain)
-        for law in (sgld_rest.share_at, sgld_rest.spread_at)
-    )
+    share, spread = (_compiled(name)(*chain) for name in ("share_at", "spread_at"))
 
     def at(name: str) -> Tensor:
-        compiled = getattr(sgld_rest, name).to_torch(*sgld_rest.moments)
-        return compiled(share, spread, curvature, n, d, variance)
+        return _compiled(name)(share, spread, curvature, n, d, variance)
 
     losses = at("loss") + constant
     run = LangevinRun(
@@ -101,3 +99,9 @@ def solved_run(
         curvature * (variance + distance2 / d) * (2 * d) ** 0.5,
         2 * curvature * (variance * distance2) ** 0.5,
     )
+
+
+@functools.cache
+def _compiled(name: str) -> Callable[..., Tensor]:
+    letters = sgld_rest.letters if name.endswith("_at") else sgld_rest.moments
+    return getattr(sgld_rest, name).to_torch(*letters)
