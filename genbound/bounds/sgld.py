@@ -86,7 +86,7 @@ _CONSTANTS = (
     Constant(n, "n", "training samples", known=lambda _, data: len(data)),
     _known(inverse_temperature, "inverse temperature", lambda run: run.inverse_temperature),
     _known(sgld.batch, "batch", lambda run: run.batch),
-    _known(rate, "rate", lambda run: run.constant_rate),
+    _known(rate, "rate", lambda run: float(run.rates[0])),
     _known(steps, "steps", lambda run: len(run.rates)),
     _known(sgld_forgetting.decay, "weight decay", lambda run: run.weight_decay),
     _known(
@@ -218,17 +218,16 @@ def sgld_forms(
         - ``factor``: bound over what an untrained model loses; informative below 1;
         - ``verdict``.
     """
+    applies = dict.fromkeys(get_args(Form), True) | {
+        "exact": information is not None,
+        "forgetting": run.steady,
+        "variance": run.centred is not None,
+        "variance_linear": run.centred is not None,
+        "leave_one_out": run.single is not None,
+    }
     rows = {}
     for form in get_args(Form):
-        unknown = form == "exact" and information is None
-        unmeasured = {
-            "leave_one_out": run.single,
-            "variance": run.centred,
-            "variance_linear": run.centred,
-        }
-        if unknown or (form in unmeasured and unmeasured[form] is None):
-            continue
-        if _THEOREMS[form][_column(scale, failure_probability)] is None:
+        if not applies[form] or _THEOREMS[form][_column(scale, failure_probability)] is None:
             continue
         bound = sgld_gap(form, scale=scale, failure_probability=failure_probability)
         given = {"R": R} | ({"information": information} if form == "exact" else {})

@@ -89,16 +89,10 @@ class LangevinRun:
                 raise ValueError(f"{name}: got shape {shape}, allowed is ({len(steps)}, r)")
 
     @property
-    def constant_rate(self) -> float:
-        """The rate of all steps.
-
-        Raises:
-            ValueError: If they differ.
-        """
-        if not torch.allclose(self.rates, self.rates[:1], rtol=1e-6):
-            ends = self.rates.min().item(), self.rates.max().item()
-            raise ValueError(f"rates: from {ends[0]:.3g} to {ends[1]:.3g}, allowed is one for all")
-        return float(self.rates[0])
+    def steady(self) -> bool:
+        """Whether all steps have one rate, and forget less than all: ``lr w < 1``."""
+        alike = torch.allclose(self.rates, self.rates[:1], rtol=1e-6)
+        return alike and float(self.rates[0]) * self.weight_decay < 1
 
     def trajectory(self) -> Estimate:
         """``sum_k lr_k E ||g_k||^2``: the whole way."""
@@ -108,9 +102,15 @@ class LangevinRun:
         """``sum_k lr (1 - lr w)^(K-1-k) E ||g_k||^2``: of the way, what is not forgotten.
 
         Raises:
-            ValueError: If the rates differ.
+            ValueError: If the run is not steady.
         """
-        kept = 1 - self.constant_rate * self.weight_decay
+        if not self.steady:
+            low, high = self.rates.min().item(), self.rates.max().item()
+            raise ValueError(
+                f"rates: from {low:.3g} to {high:.3g} with weight decay {self.weight_decay:.3g}, "
+                "allowed is one rate for all steps, below one over the decay"
+            )
+        kept = 1 - float(self.rates[0]) * self.weight_decay
         ages = torch.arange(len(self.rates) - 1, -1, -1, dtype=torch.float64)
         shares = self.rates * kept ** ages.to(self.rates)
         return self._sum(self.squared, shares, "squared gradients, the past discounted")

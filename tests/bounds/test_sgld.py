@@ -370,6 +370,9 @@ def test_bad_input():
     with pytest.raises(ValueError, match="rates: from"):
         falling = solved_run(rates=torch.linspace(0.05, 0.01, K), weight_decay=0.1)
         sgld_gap("forgetting").evaluate(falling, SAMPLE, generator=torch.Generator(), R=1.0)
+    assert "forgetting" not in sgld_forms(falling, SAMPLE, R=1.0).index
+    violent = solved_run(weight_decay=25.0)
+    assert not violent.steady and "forgetting" not in sgld_forms(violent, SAMPLE, R=1.0).index
     with pytest.raises(TypeError, match="is no LangevinRun"):
         sgld_gap().evaluate(object(), SAMPLE, generator=torch.Generator(), R=1.0)
     without = solved_run(centred=None, single=None)
