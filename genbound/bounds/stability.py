@@ -68,10 +68,8 @@ def stability_root(*, draws: int = 64) -> Bound:
     """
     loss = sp.Symbol("loss", nonnegative=True)
 
-    def trivial(_model: ScoreModel, data: Tensor, *, generator: torch.Generator) -> Estimate:
-        untrained = score_matching.denoising(
-            _nothing_learned(_model), data, draws=draws, generator=generator
-        )
+    def trivial(model: ScoreModel, data: Tensor, *, generator: torch.Generator) -> Estimate:
+        untrained = _training(draws).measure(_nothing_learned(model), data, generator=generator)
         return combine(sp.sqrt(loss), {loss: untrained}, method="root of the loss of -x")
 
     return _bound("stability_root", proof.root_gap, (_training(draws),), trivial, "root of nats")
@@ -105,9 +103,7 @@ def stability_score_error(*, irreducible: float | Estimate, draws: int = 64) -> 
         return score_matching.explicit(model, data, draws=draws, generator=generator)
 
     def trivial(model: ScoreModel, data: Tensor, *, generator: torch.Generator) -> Estimate:
-        untrained = score_matching.denoising(
-            _nothing_learned(model), data, draws=draws, generator=generator
-        )
+        untrained = _training(draws).measure(_nothing_learned(model), data, generator=generator)
         return combine(loss - floor, {loss: untrained, floor: known}, method="error of -x")
 
     terms = (
