@@ -105,10 +105,12 @@ def mean(samples: Tensor, *, method: str, side: Side = "unbiased") -> Estimate:
     if samples.ndim != 1 or len(samples) < 2:
         raise ValueError(f"samples: shape {tuple(samples.shape)}, need (n,) with n >= 2")
     samples = samples.detach().double().cpu()
-    value = samples.mean()
+    # The mean of equal numbers is that number, though its last digit may not be.
+    constant = bool((samples == samples[0]).all())
+    value = samples[0] if constant else samples.mean()
     return Estimate(
         float(value),
-        float(samples.std() / math.sqrt(len(samples))),
+        float(samples.std() / math.sqrt(len(samples))) if not constant else 0.0,
         len(samples),
         method,
         side,

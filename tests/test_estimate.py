@@ -298,3 +298,8 @@ def test_combining_keeps_the_noise_that_influences_do_not_show():
     assert total.stderr == pytest.approx(math.hypot(0.6, spread.stderr))
     # The noise stays when the result is combined once more.
     assert combine(x, {x: total}).stderr == pytest.approx(total.stderr)
+
+
+def test_equal_numbers_have_no_error() -> None:
+    found = across([exact(0.1094866721795840631, method="known")] * 7)
+    assert (found.value, found.stderr) == (0.1094866721795840631, 0.0)
