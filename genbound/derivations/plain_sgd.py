@@ -2,9 +2,9 @@ r"""Why people plot b |g|^2 of plain SGD: a temperature read off its noise. A he
 
 Langevin training pays \beta\eta|g|^2 / 4 nats a step. Plain SGD injects nothing, but its batches
 are noisy; whoever puts the temperature of that noise in place of the injected one gets b |g|^2.
-The last step is the wrong one: given the sample, SGD's weights take finitely many values, so their
-divergence from any law with a density is infinite. What is proved here is how far equality of
-variances goes, and what the number contains.
+The last step is the wrong one: where batches are its only chance, SGD's weights take finitely many
+values given start and sample, and their divergence from any law with a density is infinite. What
+is proved here is how far equality of variances goes, and what the number contains.
 """
 
 import sympy as sp
