@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from genbound.estimate import mean
-from genbound.estimators import information, score_matching
+from genbound.estimators import information, noise_levels, score_matching
 from genbound.estimators.curves.intervals import Curve, check, intervals
 from genbound.protocols import ScoreModel
 from genbound.sde import LinearSDE
@@ -126,7 +126,7 @@ def score_slope(
         :data:`genbound.derivations.horizon.tight_slope`.
     """
     check(model, horizons)
-    block = max(1, score_matching.BLOCK_ENTRIES // (draws * data.shape[1]))
+    block = max(1, noise_levels.BLOCK_ENTRIES // (draws * data.shape[1]))
     parts = []
     for part in data.split(block):
         shape = (draws, *part.shape)
