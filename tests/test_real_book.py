@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from genbound.book import run, site
+from genbound.book import site
 from genbound.book.build import chapters
 from genbound.book.chapters import differing, load_profile
 
@@ -35,12 +35,3 @@ def test_parameters_say_what_they_are():
     for chapter in chapters(ROOT).values():
         for parameter in chapter.parameters:
             assert parameter.description, f"{chapter.name}: {parameter.name} has no description"
-
-
-@pytest.mark.parametrize("chapter", chapters(ROOT).values(), ids=lambda chapter: chapter.name)
-def test_a_second_run_is_the_same_to_the_byte(real_site, chapter, tmp_path):
-    parameters = load_profile(ROOT, "smoke").get(chapter.name, {})
-    again = run(chapter.path, parameters, tmp_path / "again.ipynb").read_bytes()
-    cached = (real_site.parent / "cache" / chapter.name).glob("*.ipynb")
-    newest = max(cached, key=lambda path: path.stat().st_mtime)
-    assert again == newest.read_bytes()
