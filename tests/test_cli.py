@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import genbound
 from genbound import __main__ as command
 from genbound.book import BookError, Built, Outcome
 
@@ -145,3 +146,17 @@ def test_run_leaves_the_notebook_or_says_which_cell_failed(book):
     assert bad.returncode == 1
     assert "sums: cell [3] failed: ZeroDivisionError" in bad.stderr
     assert "Traceback" in bad.stderr
+
+
+def test_the_command_line_waits_for_no_mathematics() -> None:
+    heavy = {"torch", "sympy", "numpy"}
+    code = f"import sys, genbound.__main__; print(*({heavy} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == []
+
+
+def test_every_name_of_the_front_door_opens() -> None:
+    for name in genbound.__all__:
+        assert getattr(genbound, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'bond'"):
+        _ = genbound.bond

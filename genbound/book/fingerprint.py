@@ -201,8 +201,10 @@ def _only_reexports(tree: ast.Module) -> bool:
         match node:
             case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
                 return True
-            case ast.Assign(targets=[ast.Name(id=name)]):
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.FunctionDef(name=name):
                 return name.startswith("__") and name.endswith("__")
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body, orelse=[]):
+                return all(map(harmless, body))
         return False
 
     return all(harmless(node) for node in tree.body)

@@ -142,13 +142,13 @@ bounded_scale = Derivation.of(
 """Sub-Gaussian scale from boundedness alone: assumed, as a network's score is not bounded."""
 
 # The learner of a mean: the loss less that of reference weights at distance |theta - theta_ref|.
-_apart = sp.Symbol(r"\|\theta-\theta_{\mathrm{ref}}\|", positive=True)
+_apart = sp.Symbol(r"\|\theta-\theta_{\star}\|", positive=True)
 _fresh = Normal("z", 0, sp.sqrt(variance))
 _difference = weight * ((_apart - _fresh) ** 2 - _fresh**2)
 centred = Derivation.of(
     sp.Symbol(r"R_{\theta}^{2}", positive=True),
     Variance(_difference),
-    by=r"variance of \(\ell(\theta,z)-\ell(\theta_{\mathrm{ref}},z)\), one coordinate counts",
+    by=r"variance of \(\ell(\theta,z)-\ell(\theta_{\star},z)\), one coordinate counts",
 ).equals((2 * weight * _apart * sp.sqrt(variance)) ** 2, by="moments of a normal")
 """Squared scale of the learner of a mean, less a reference: it vanishes with the distance."""
 

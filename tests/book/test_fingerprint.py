@@ -95,3 +95,12 @@ def test_every_part_changes_the_fingerprint(package):
     assert len(marks) == 8
     (package / "base.py").write_text("")
     assert fingerprint("text", {}, sources) in marks
+
+
+def test_a_front_door_that_opens_late_is_looked_through_as_well(package):
+    (package / "__init__.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from tiny.a import first\n"
+        "def __getattr__(name):\n    return 1\n"
+    )
+    found = {path.name for path in imported("from tiny import first", [package]).files}
+    assert found == {"a.py", "base.py"}
