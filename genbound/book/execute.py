@@ -206,6 +206,7 @@ def run_cells(
                 kernel_name="python3",
                 progress_bar=False,
                 config=sockets,
+                coalesce_streams=True,  # else the moments of printing would cut it into pieces
                 **kernel,
             )
         except papermill.PapermillExecutionError as error:

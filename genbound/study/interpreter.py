@@ -7,6 +7,7 @@ of a kernel that is listening. A fork shares nothing that it changes: runs see t
 were after import, and not one another.
 """
 
+import builtins
 import ctypes
 import gc
 import importlib
@@ -16,6 +17,7 @@ import signal
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 
@@ -25,6 +27,8 @@ def main() -> None:
     with suppress(OSError):
         os.setpgid(0, 0)
     sys.argv = [sys.executable]
+    # Libraries look for a kernel when they are imported, and behave accordingly for good.
+    builtins.get_ipython = lambda: SimpleNamespace(kernel=None)
     # What a module says when it is imported is no output of a run.
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         for name in [
@@ -37,6 +41,7 @@ def main() -> None:
             # A run that needs what cannot be imported will say so itself.
             with suppress(BaseException):
                 importlib.import_module(name)
+    del builtins.get_ipython
     gc.collect()
     gc.freeze()  # else the collector would write to, and so copy, every page of memory
     _answer("ready")

@@ -91,7 +91,7 @@ def test_whatever_dies_every_run_is_there_once_and_right(tmp_path: Path) -> None
     while time.monotonic() < until:
         driver = drive(page, study.root)
         while driver.poll() is None and (aims or not in_the_way):
-            time.sleep(chance.uniform(0.5, 1.5))
+            time.sleep(chance.uniform(0.3, 0.9))
             started = len(rows(study.root))
             if started > 30 and not in_the_way:
                 in_the_way = True
