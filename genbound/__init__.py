@@ -33,7 +33,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for: the command line and the processes of a study wait for no torch."""
+    """Import what is asked for: the command line and a study's processes wait for no torch."""
     from importlib import import_module
 
     homes = {

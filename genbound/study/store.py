@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from filelock import FileLock, Timeout
 from genbound.book import BookError
 
 DONE, FAILED = "done", "failed"
-_READERS = 4
 
 
 class StoreError(BookError):
@@ -53,9 +51,10 @@ class Store:
         Raises:
             StoreError: If the row cannot be read.
         """
-        path = self.root / "rows" / f"{run}.json"
+        path = f"{self.root}/rows/{run}.json"
         try:
-            return json.loads(path.read_bytes())
+            with open(path, "rb") as file:
+                return json.load(file)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -63,10 +62,8 @@ class Store:
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows, by the name of the run."""
-        # Reading many small files is waiting, not work.
-        with ThreadPoolExecutor(_READERS) as pool:
-            found = pool.map(self.row, sorted(self.ended()), chunksize=64)
-            return [row for row in found if row is not None]
+        found = map(self.row, sorted(self.ended()))
+        return [row for row in found if row is not None]
 
     @contextmanager
     def claimed(self, run: str) -> Iterator[bool]:

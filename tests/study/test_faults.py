@@ -3,6 +3,7 @@
 import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -123,12 +124,13 @@ def test_whatever_dies_every_run_is_there_once_and_right(tmp_path: Path) -> None
 
 def block(root: Path, driver: subprocess.Popen) -> None:
     """Nothing can be written for a while; the driver says so and ends."""
-    aside = root / "aside"
-    while True:
+    for attempt in range(1000):
+        # A run that begins in between makes the folder anew.
         with suppress(OSError):
-            (root / "work").rename(aside)
-            (root / "work").touch()
+            (root / "work").rename(root / f"aside-{attempt}")
+            (root / "work").touch(exist_ok=False)
             break
     assert driver.wait(timeout=120) == 1
     (root / "work").unlink()
-    aside.rename(root / "work")
+    for aside in root.glob("aside-*"):
+        shutil.rmtree(aside)
