@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from genbound.data import points
 from genbound.estimate import Estimate, mean
 from genbound.estimators.noise_levels import integrals, on_grid
-from genbound.estimators.score_matching import from_errors
+from genbound.estimators.score_matching import denoising_integrand, from_errors
 from genbound.protocols import ScoreModel
 
 __all__ = ["denoising", "explicit"]
@@ -39,15 +39,7 @@ def denoising(
     Raises:
         ValueError: If the times do not decrease, ``draws`` is below 1 or ``data`` is no matrix.
     """
-    spread = (data - data.mean(0)).square().mean()
-
-    def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, noise: Tensor) -> Tensor:
-        error = (noise + noise_scale * model.score(noisy, time)).square().sum(-1)
-        signal = model.process.moments(time)[0].square() * spread
-        share = signal / (signal + noise_scale.squeeze(-1).square())
-        # what the best linear score leaves: its mean is known, its noise is not wanted
-        return error - share.square() * (noise.square().sum(-1) - data.shape[-1])
-
+    integrand = denoising_integrand(model, data)
     levels = on_grid(model.process, times)
     losses = integrals(model.process, data, integrand, levels, draws=draws, generator=generator)
     return mean(losses, method=f"denoising on {len(times) - 1} steps, {draws} draws per datum")

@@ -253,15 +253,30 @@ def denoising_losses(
     Raises:
         ValueError: If the interval is empty, ``draws`` is below 1 or ``data`` is no matrix.
     """
+    integrand = denoising_integrand(model, data)
+    return _integrals(model, data, integrand, draws, generator, horizon, t_min)
+
+
+def denoising_integrand(model: ScoreModel, data: Tensor) -> Integrand:
+    """Squared denoising error at a noise level, with a control variate of mean 0.
+
+    Args:
+        model: Score model.
+        data: Shape ``(n, d)``.
+
+    Returns:
+        The integrand, for :func:`genbound.estimators.noise_levels.integrals`.
+    """
     spread = (data - data.mean(0)).square().mean()
 
     def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, noise: Tensor) -> Tensor:
         error = (noise + noise_scale * model.score(noisy, time)).square().sum(-1)
         signal = model.process.moments(time)[0].square() * spread
         share = signal / (signal + noise_scale.squeeze(-1).square())
+        # what the best linear score leaves: its mean is known, its noise is not wanted
         return error - share.square() * (noise.square().sum(-1) - data.shape[-1])
 
-    return _integrals(model, data, integrand, draws, generator, horizon, t_min)
+    return integrand
 
 
 def _integrals(
