@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
@@ -123,13 +124,17 @@ class _Kernel:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self._process: psutil.Process | None = None
+        with suppress(psutil.NoSuchProcess):
+            self._process = psutil.Process(pid)
 
     def poll(self) -> int | None:
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return 1
-        return None
+        # Whoever inherits the kernels of a killed interpreter may never bury them, as the first
+        # process of many a container does: then a dead one stays visible for good.
+        with suppress(psutil.NoSuchProcess):
+            if self._process is not None and self._process.status() != psutil.STATUS_ZOMBIE:
+                return None
+        return 1
 
     def wait(self) -> int:
         while self.poll() is None:

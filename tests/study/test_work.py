@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -186,3 +188,14 @@ def test_a_killed_interpreter_is_replaced(order) -> None:
     assert perform(done) == "done"
     os.kill(warm.interpreter(imported(done.text), done.paths).pid, signal.SIGKILL)
     assert perform(order("2")) == "done"
+
+
+def test_a_dead_kernel_that_nobody_buries_counts_as_dead() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        kernel = warm._Kernel(process.pid)
+        assert kernel.poll() is None
+        os.kill(process.pid, signal.SIGKILL)
+        # Its parent, this process, has not asked for its status: it is a zombie.
+        assert kernel.wait() == 1
+        assert process.returncode is None
+    assert warm._Kernel(process.pid).poll() == 1
