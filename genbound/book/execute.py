@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from genbound.files import whole
+
 KERNELSPEC = {"name": "python3", "display_name": "Python 3", "language": "python"}
 CELL_FAILED = 3
 
@@ -240,13 +242,10 @@ def _clean(book: Any) -> Any:  # noqa: ANN401
 
 
 def _publish(book: Any, path: Path) -> None:  # noqa: ANN401
-    """Write a notebook whole or not at all."""
     import nbformat
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    nbformat.write(book, partial)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        nbformat.write(book, partial)
 
 
 def _numbered(book: Any) -> Any:  # noqa: ANN401

@@ -14,6 +14,7 @@ from typing import Any
 
 from genbound.book.chapters import Chapter
 from genbound.book.fingerprint import Sources, environment
+from genbound.files import whole
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,8 @@ def remember(version: Version, seconds: float) -> None:
         "versions": environment(version.sources.outside),
         "device": device(),
     }
-    partial = version.record.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=1))
-    os.replace(partial, version.record)
+    with whole(version.record) as partial:
+        partial.write_text(json.dumps(record, indent=1))
 
 
 @cache

@@ -4,11 +4,11 @@ A table is two files, `NAME.csv` and `NAME.yml`; see `genbound.results`, whose `
 in a folder that this module names, without what only this module knows.
 """
 
-import os
 import subprocess
 import tempfile
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +21,7 @@ from genbound.book.chapters import Chapter, differing, load_profile, read_chapte
 from genbound.book.fingerprint import environment, imported
 from genbound.book.parameters import ParameterError
 from genbound.book.runs import BookError, Task, job_of, run_each, run_one, say_on_the_terminal
+from genbound.files import whole
 from genbound.results import FOLDER
 
 __all__ = ["update"]
@@ -130,17 +131,14 @@ def _origin(
 def _write(
     folder: Path, found: Mapping[str, tuple[str, dict[str, Any]]], origin: Mapping[str, Any]
 ) -> list[Path]:
-    """Write every file under a hidden name first, then rename them all."""
+    """Write all files, or none: they get their names when the last one is written."""
     texts = {}
     for name, (table, told) in found.items():
         texts[folder / f"{name}.csv"] = table
         texts[folder / f"{name}.yml"] = yaml.safe_dump({**origin, **told}, sort_keys=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in texts}
-    for path, text in texts.items():
-        partial[path].write_text(text, encoding="utf-8")
-    for path in texts:
-        os.replace(partial[path], path)
+    with ExitStack() as stack:
+        for path, text in texts.items():
+            stack.enter_context(whole(path)).write_text(text, encoding="utf-8")
     return list(texts)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genbound.files import whole
 from genbound.study.store import DONE, FAILED
 
 if TYPE_CHECKING:
@@ -68,12 +69,9 @@ def write(table: "pd.DataFrame", path: Path) -> Path:
     sections.append(f"<h2>Runs</h2>\n{_runs(table, varied, path)}")
     counts = ", ".join(f"{n} {status}" for status, n in table["status"].value_counts().items())
     title = html.escape(", ".join(sorted({Path(s).stem for s in table["source"].dropna()})))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(
-        _PAGE.format(title=title, summary=counts, sections="\n".join(sections)), encoding="utf-8"
-    )
-    os.replace(partial, path)
+    page = _PAGE.format(title=title, summary=counts, sections="\n".join(sections))
+    with whole(path) as partial:
+        partial.write_text(page, encoding="utf-8")
     return path
 
 

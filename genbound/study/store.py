@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from genbound.book import BookError
+from genbound.files import whole
 
 DONE, FAILED = "done", "failed"
 
@@ -114,22 +115,16 @@ class Store:
             StoreError: If it cannot be written; the run has not ended then.
         """
         folder, path = self.folder(run), self.root / "rows" / f"{run}.json"
-        partial = path.with_name(f".{run}.{os.getpid()}")
         with refusals(self.root):
             folder.parent.mkdir(exist_ok=True)
-            path.parent.mkdir(exist_ok=True)
             # The row of a former, failed attempt must not speak of the new folder.
             path.unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
             work.rename(folder)
-            try:
-                with partial.open("w", encoding="utf-8") as file:
-                    json.dump(row, file, indent=1)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(partial, path)
-            finally:
-                partial.unlink(missing_ok=True)
+            with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+                json.dump(row, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
 
     def tidy(self) -> None:
         """Remove what killed runs have left."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbound.book.parameters import ParameterError
+from genbound.files import whole
 from genbound.study.source import read
 from genbound.study.store import Store
 from genbound.study.work import NOTEBOOK
@@ -82,14 +83,15 @@ def save(table: "pd.DataFrame", path: Path) -> None:
     Raises:
         ParameterError: If the ending is another.
     """
-    if path.suffix == ".csv":
-        table.to_csv(path, index=False)
-    elif path.suffix == ".parquet":
-        mixed = {name: column for name, column in table.items() if column.dtype == object}
-        plain = {name: column.map(_plain) for name, column in mixed.items()}
-        table.assign(**plain).to_parquet(path, index=False)
-    else:
+    if path.suffix not in {".csv", ".parquet"}:
         raise ParameterError(f"--out {path}: must end in .csv or .parquet")
+    with whole(path) as partial:
+        if path.suffix == ".csv":
+            table.to_csv(partial, index=False)
+        else:
+            mixed = {name: column for name, column in table.items() if column.dtype == object}
+            plain = {name: column.map(_plain) for name, column in mixed.items()}
+            table.assign(**plain).to_parquet(partial, index=False)
 
 
 def _flat(row: Mapping[str, Any], root: Path, taken: set[str]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ these changes, the claim is checked again. Refuted claims are never kept.
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from pathlib import Path
 import sympy as sp
 from platformdirs import user_cache_path
 
+from genbound.files import whole
 from genbound.symbolic.points import Domain, Relation
 from genbound.symbolic.relations import Verdict, verify
 
@@ -60,8 +60,8 @@ def verify_once(
     verdict = verify(relation, left, right, domain=domain, witness=witness)
     if path is not None:
         # A folder that can't be written costs time, and nothing else.
-        with suppress(OSError):
-            _publish(path, json.dumps(asdict(verdict)))
+        with suppress(OSError), whole(path) as partial:
+            partial.write_text(json.dumps(asdict(verdict)), encoding="utf-8")
     return verdict
 
 
@@ -81,13 +81,3 @@ def _path(*claim: str) -> Path | None:
 def _sources() -> str:
     files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-def _publish(path: Path, text: str) -> None:
-    """Write a file whole or not at all: several processes may check the same claim."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, delete=False, encoding="utf-8"
-    ) as partial:
-        partial.write(text)
-    os.replace(partial.name, path)
