@@ -26,7 +26,7 @@ squared_gain = sp.Symbol(r"{\int A^{2}\,\mathrm{d}b}", positive=True)
 accumulated = sp.Symbol(r"{\int A\,e\,\mathrm{d}b}", nonnegative=True)
 score_error = sp.Symbol(r"\mathcal{L}_{\mathrm{ESM}}", nonnegative=True)
 denoising = sp.Symbol(r"\mathcal{L}_{\mathrm{DSM}}", nonnegative=True)
-information_lost = sp.Symbol(r"{I_{\varepsilon}-I_{T}}", nonnegative=True)
+information_lost = sp.Symbol(r"{(I_{\varepsilon}-I_{T})}", nonnegative=True)
 
 # Along the coupling, backwards: X - Y has length D, e is the score error at Y.
 _D, _e, _A = sp.symbols("D e A", positive=True)

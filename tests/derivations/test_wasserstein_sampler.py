@@ -130,6 +130,11 @@ def test_random_gaussians_with_wrong_mean_and_variance(generator):
     assert float((accumulated - truth.sqrt()).min()) < 0
 
 
+def test_the_information_lost_is_printed_as_one_quantity():
+    """A difference that is subtracted needs brackets, or the page shows the wrong sign."""
+    assert r"- {(I_{\varepsilon}-I_{T})}" in proof.held_out.statement()
+
+
 @given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0.2, 2), st.floats(0.2, 2))
 def test_distance_of_normal_laws(first, second, one, two):
     """D1, against exact transport between the quantiles of the two laws."""
