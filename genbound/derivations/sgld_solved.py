@@ -87,7 +87,7 @@ constant = Derivation.of(
 
 _channel = {linear_score.s2: variance}
 irreducible = Derivation.of(
-    sp.Symbol(r"C(\mu)", positive=True),
+    sp.Symbol("C(P)", nonnegative=True),
     curvature.expr * d * variance + constant.expr,
     by=r"loss at \(\theta=m\)",
     domain=_times,
