@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).parents[1] / "genbound"
 LONGEST = 320
 
 TABLE = """
-symbolic:
+files:
+symbolic:     files
 estimate:     symbolic
 derivation:   symbolic
 derivations:  symbolic derivation sde
@@ -38,13 +39,13 @@ plot:
 interactive:  symbolic
 record:
 results:
-book:         results
-study:        record book plot
+book:         files results
+study:        files record book plot
 __main__:     book study
 """
 
 #: The book's machinery: it must start fast and know nothing of what the notebooks compute.
-MACHINERY = ("record", "results", "book", "study", "__main__")
+MACHINERY = ("files", "record", "results", "book", "study", "__main__")
 MATHEMATICS = {"torch", "sympy", "numpy", "scipy", "sklearn"}
 BANNED = {
     **dict.fromkeys(MACHINERY, MATHEMATICS),
