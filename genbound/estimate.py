@@ -70,9 +70,11 @@ class Estimate:
         return float(stats.t.ppf(probability, self.n - 1))
 
     def __str__(self) -> str:
-        """Value and standard error, rounded to two digits of the error."""
+        """Value and error, to two digits of the error, but the value to eight digits at most."""
         if self.stderr == 0:
             return f"{self.value:.6g}"
+        if self.stderr < 1e-8 * abs(self.value) < math.inf:
+            return f"{self.value:.8g} ± {self.stderr:.1e}"
         if not math.isfinite(self.stderr) or not math.isfinite(self.value):
             return f"{self.value:.4g} ± {self.stderr:.2g}"
         size = math.floor(math.log10(max(abs(self.value), self.stderr)))

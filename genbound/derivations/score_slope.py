@@ -42,7 +42,7 @@ gaussian_gain = Derivation.of(
 
 gaussian_gain_equation = Derivation.of(
     sp.Symbol(r"{\partial_b\log A_b}", real=True),
-    -a * sp.diff(sp.log(gaussian_gain.expr), a),
+    -a * sp.diff(sp.expand_log(sp.log(gaussian_gain.expr), force=True), a),
     by=r"\(w=ue^{-b}\)",
     domain=_ends,
 ).equals(sp.Rational(1, 2) + gaussian_slope.expr.subs(w, a), by="half plus the slope")
@@ -84,7 +84,7 @@ bump_gain = Derivation.of(
 
 bump_gain_equation = Derivation.of(
     gaussian_gain_equation.lhs,
-    -a * sp.diff(sp.log(bump_gain.expr), a),
+    -a * sp.diff(sp.expand_log(sp.log(bump_gain.expr), force=True), a),
     by=r"\(w=ue^{-b}\)",
     domain=_ends,
 ).equals(sp.Rational(1, 2) + bump_slope.expr.subs(w, a), by="half plus the slope")
