@@ -17,7 +17,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from genbound.book import BookError
-from genbound.files import whole
 
 DONE, FAILED = "done", "failed"
 
@@ -115,16 +114,19 @@ class Store:
             StoreError: If it cannot be written; the run has not ended then.
         """
         folder, path = self.folder(run), self.root / "rows" / f"{run}.json"
+        written = work / path.name
         with refusals(self.root):
+            with written.open("w", encoding="utf-8") as file:
+                json.dump(row, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
             folder.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(exist_ok=True)
             # The row of a former, failed attempt must not speak of the new folder.
             path.unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
             work.rename(folder)
-            with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
-                json.dump(row, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
+            os.replace(folder / path.name, path)
 
     def tidy(self) -> None:
         """Remove what killed runs have left."""

@@ -118,6 +118,7 @@ def test_whatever_dies_every_run_is_there_once_and_right(tmp_path: Path) -> None
         books = [(root / "runs" / run / NOTEBOOK).read_bytes() for root in (study.root, twin.root)]
         assert books[0] == books[1]
     assert {path.name for path in (study.root / "runs").iterdir()} == set(study.runs)
+    assert {path.name for path in (study.root / "rows").iterdir()} == {f"{r}.json" for r in mine}
     assert not list((study.root / "work").iterdir()) and not list((study.root / "locks").iterdir())
     assert sorted(os.listdir(study.root)) == ["locks", "rows", "runs", "work"]
 
