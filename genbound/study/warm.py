@@ -124,15 +124,12 @@ class _Kernel:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._process: psutil.Process | None = None
-        with suppress(psutil.NoSuchProcess):
-            self._process = psutil.Process(pid)
 
     def poll(self) -> int | None:
         # Whoever inherits the kernels of a killed interpreter may never bury them, as the first
         # process of many a container does: then a dead one stays visible for good.
         with suppress(psutil.NoSuchProcess):
-            if self._process is not None and self._process.status() != psutil.STATUS_ZOMBIE:
+            if psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE:
                 return None
         return 1
 
