@@ -3,7 +3,7 @@
 It is run as a script, needs nothing else of the package, and dies with whoever holds the other
 end of its input. The first line of its input names the modules to import; every further line is a
 request, `{"connection": file, "folder": path, "environment": {...}}`, answered with the process
-of a kernel that is listening. A fork shares nothing that it changes: runs see the modules as they
+of a kernel once it listens, or has died on the way there. A fork shares nothing that it changes: runs see the modules as they
 were after import, and not one another.
 """
 
@@ -48,18 +48,25 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries dead kernels
     mother = os.getpid()
     for line in sys.stdin:
-        if os.fork() == 0:
-            _kernel(json.loads(line), mother)
+        hearing, ready = os.pipe()
+        kernel = os.fork()
+        if kernel == 0:
+            os.close(hearing)
+            _kernel(json.loads(line), mother, ready)
+        os.close(ready)
+        # The kernel closes its end when it listens; if it dies before, the system does.
+        os.read(hearing, 1)
+        os.close(hearing)
+        _answer(str(kernel))
     os.killpg(0, signal.SIGKILL)
 
 
-def _kernel(request: dict[str, Any], mother: int) -> NoReturn:
+def _kernel(request: dict[str, Any], mother: int, ready: int) -> NoReturn:
     _die_with(mother)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setpgid(0, 0)
     os.chdir(request["folder"])
     os.environ.update(request["environment"], JPY_PARENT_PID=str(mother))
-    answer = os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
@@ -72,14 +79,13 @@ def _kernel(request: dict[str, Any], mother: int) -> NoReturn:
 
     app = IPKernelApp.instance()
     app.initialize(["-f", request["connection"], "--HistoryManager.enabled=False"])
-    _answer(str(os.getpid()), answer)
-    os.close(answer)
+    os.close(ready)
     app.start()
     os._exit(0)
 
 
-def _answer(word: str, stream: int = 1) -> None:
-    os.write(stream, f"{word}\n".encode())
+def _answer(word: str) -> None:
+    os.write(1, f"{word}\n".encode())
 
 
 def _die_with(mother: int) -> None:

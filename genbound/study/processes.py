@@ -118,7 +118,7 @@ def serve() -> None:
         while True:
             try:
                 calls.put(pickle.load(sys.stdin.buffer))
-            except EOFError:
+            except (EOFError, pickle.UnpicklingError):  # the second, if killed while it wrote
                 os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()

@@ -42,7 +42,7 @@ class Interpreter:
         self._process = self._start()
 
     def fork(self, connection: str, folder: str, environment: Mapping[str, str]) -> int:
-        """A kernel that listens at a connection file.
+        """A kernel that listens at a connection file, unless it died before it could.
 
         Args:
             connection: The connection file.

@@ -190,6 +190,16 @@ def test_a_killed_interpreter_is_replaced(order) -> None:
     assert perform(order("2")) == "done"
 
 
+def test_a_kernel_that_dies_before_it_listens_keeps_nobody_waiting(order, tmp_path) -> None:
+    done = order("1")
+    interpreter = warm.interpreter(imported(done.text), done.paths)
+    before = interpreter.pid
+    with pytest.raises(RuntimeError, match="[Kk]ernel died"):
+        perform(replace(done, folder=str(tmp_path / "nowhere")))
+    assert perform(done) == "done"
+    assert interpreter.pid == before
+
+
 def test_a_dead_kernel_that_nobody_buries_counts_as_dead() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         kernel = warm._Kernel(process.pid)
