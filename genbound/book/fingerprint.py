@@ -143,14 +143,14 @@ def _reached(found: _Import, root: Path) -> tuple[list[Path], list[_Import]]:
     """The files that one import brings in, and the imports that follow from it."""
     files, further = [], []
     for front_door in _packages_above(found.module, root):
-        tree = _parsed(front_door.read_text(encoding="utf-8"))
+        tree = _read(front_door)
         if not _only_reexports(tree):
             files.append(front_door)
             further.extend(_imports(tree, _package(front_door, root)))
     file = _file(found.module, root)
     if file is None:
         return files, further
-    tree, package = _parsed(file.read_text(encoding="utf-8")), _package(file, root)
+    tree, package = _read(file), _package(file, root)
     if file.name == "__init__.py" and found.name and _only_reexports(tree):
         behind = dict(_bindings(tree, package)).get(found.name, found)
         submodule = _Import(f"{found.module}.{found.name}", "")
@@ -197,12 +197,17 @@ def _absolute(module: str, level: int, package: str) -> str:
 
 
 def _only_reexports(tree: ast.Module) -> bool:
+    def double(name: str) -> bool:
+        return name.startswith("__") and name.endswith("__")
+
     def harmless(node: ast.stmt) -> bool:
         match node:
             case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
                 return True
-            case ast.Assign(targets=[ast.Name(id=name)]) | ast.FunctionDef(name=name):
-                return name.startswith("__") and name.endswith("__")
+            case ast.Assign(targets=[ast.Tuple(elts=targets)]) | ast.Assign(targets=targets):
+                return all(isinstance(t, ast.Name) and double(t.id) for t in targets)
+            case ast.FunctionDef(name=name):
+                return double(name)
             case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body, orelse=[]):
                 return all(map(harmless, body))
         return False
@@ -231,6 +236,13 @@ def _package(file: Path, root: Path) -> str:
 def _without_magic(code: str) -> str:
     lines = code.splitlines()
     return "\n".join("" if line.lstrip()[:1] in {"%", "!"} else line for line in lines)
+
+
+def _read(file: Path) -> ast.Module:
+    """A file's code, followed by its stub: there a front door says what it imports when asked."""
+    stub = file.with_suffix(".pyi")
+    texts = [path.read_text(encoding="utf-8") for path in (file, stub) if path.is_file()]
+    return _parsed("\n".join(texts))
 
 
 @cache

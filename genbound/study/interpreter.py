@@ -3,8 +3,8 @@
 It is run as a script, needs nothing else of the package, and dies with whoever holds the other
 end of its input. The first line of its input names the modules to import; every further line is a
 request, `{"connection": file, "folder": path, "environment": {...}}`, answered with the process
-of a kernel once it listens, or has died on the way there. A fork shares nothing that it changes: runs see the modules as they
-were after import, and not one another.
+of a kernel once it listens, or has died on the way there. A fork shares nothing that it changes:
+runs see the modules as they were after import, and not one another.
 """
 
 import builtins

@@ -97,10 +97,36 @@ def test_every_part_changes_the_fingerprint(package):
     assert fingerprint("text", {}, sources) in marks
 
 
-def test_a_front_door_that_opens_late_is_looked_through_as_well(package):
-    (package / "__init__.py").write_text(
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from tiny.a import first\n"
-        "def __getattr__(name):\n    return 1\n"
-    )
+LATE = {
+    "by hand": {
+        "__init__.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
+        "    from tiny.a import first\ndef __getattr__(name):\n    return 1\n"
+    },
+    "by a stub": {
+        "__init__.py": "import lazy_loader\n"
+        "__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)\n",
+        "__init__.pyi": "from .a import first as first\nfrom .deep.low import thing as thing\n",
+    },
+}
+
+
+@pytest.mark.parametrize("late", LATE)
+def test_a_front_door_that_opens_late_is_looked_through_as_well(package, late):
+    for name, text in LATE[late].items():
+        (package / name).write_text(text)
     found = {path.name for path in imported("from tiny import first", [package]).files}
     assert found == {"a.py", "base.py"}
+
+
+def test_all_of_a_package_is_what_its_stub_names(package):
+    for name, text in LATE["by a stub"].items():
+        (package / name).write_text(text)
+    found = {path.name for path in imported("import tiny", [package]).files}
+    assert found == {"__init__.py", "a.py", "base.py", "low.py"}
+
+
+def test_a_front_door_with_code_of_its_own_counts_whole(package):
+    (package / "__init__.py").write_text("a, __dir__ = 1, 2\n")
+    (package / "__init__.pyi").write_text("from .a import first as first\n")
+    found = {path.name for path in imported("from tiny import base", [package]).files}
+    assert found == {"__init__.py", "a.py", "base.py"}
