@@ -99,8 +99,7 @@ def test_whatever_dies_every_run_is_there_once_and_right(tmp_path: Path) -> None
                 block(study.root, driver)
             elif started and aims and kill(aims[-1], driver, chance):
                 killed[aims.pop()] += 1
-        status = driver.wait(timeout=100)
-        driver.stderr.close()
+        status = end(driver, until, study.root)
         if (
             status == 0
             and not aims
@@ -121,6 +120,18 @@ def test_whatever_dies_every_run_is_there_once_and_right(tmp_path: Path) -> None
     assert {path.name for path in (study.root / "rows").iterdir()} == {f"{r}.json" for r in mine}
     assert not list((study.root / "work").iterdir()) and not list((study.root / "locks").iterdir())
     assert sorted(os.listdir(study.root)) == ["locks", "rows", "runs", "work"]
+
+
+def end(driver: subprocess.Popen, until: float, root: Path) -> int:
+    """A driver's status; if it does not end, who keeps it waiting."""
+    try:
+        return driver.wait(timeout=max(until - time.monotonic(), 1))
+    except subprocess.TimeoutExpired:
+        alive = victims(driver)
+        driver.kill()
+        pytest.fail(f"{len(rows(root))} runs ended; alive are {alive}; {driver.stderr.read()}")
+    finally:
+        driver.stderr.close()
 
 
 def block(root: Path, driver: subprocess.Popen) -> None:
