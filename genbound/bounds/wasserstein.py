@@ -4,6 +4,7 @@ Source: Chen, Zhu and Shkurti 2025 (arXiv 2506.00849), in the spirit of Corollar
 product coupling; the coupling through the encoder is derived here.
 """
 
+from dataclasses import replace
 from functools import partial
 
 from torch import Generator, Tensor
@@ -139,7 +140,9 @@ def _loss(draws: int) -> Measure:
 def _codes(draws: int, held_out: Tensor | None) -> Term:
     def measure(model: EncoderGenerator, data: Tensor, *, generator: Generator) -> Estimate:
         points = data if held_out is None else held_out
-        return latent.aggregate_kl(model, points, draws=draws, generator=generator)
+        found = latent.aggregate_kl(model, points, draws=draws, generator=generator)
+        # The codes of a few points are further from the prior, in the mean, than those of P.
+        return replace(found, side="upper")
 
     return Term(proof.aggregate_kl, "divergence of the codes from the prior", measure)
 

@@ -95,6 +95,7 @@ def test_b_plus_with_held_out_data(case):
     codes = case.value(proof.solved_aggregate_kl)
     found = breakdown["divergence of the codes from the prior"]
     assert abs(found.value - codes) < 4 * found.stderr + 0.02
+    assert found.side == "upper"
     made = model.generate(
         torch.randn(500, 1, generator=generator, dtype=torch.float64), generator=generator
     )
