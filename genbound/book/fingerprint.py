@@ -151,13 +151,14 @@ def _reached(found: _Import, root: Path) -> tuple[list[Path], list[_Import]]:
     if file is None:
         return files, further
     tree, package = _read(file), _package(file, root)
-    if file.name == "__init__.py" and found.name and _only_reexports(tree):
+    if file.name == "__init__.py" and found.name:
         behind = dict(_bindings(tree, package)).get(found.name, found)
-        submodule = _Import(f"{found.module}.{found.name}", "")
-        if behind != found:
-            return files, [*further, behind]
-        if _file(submodule.module, root) is not None:
-            return files, [*further, submodule]
+        if behind == found:  # not bound there, or by importing the submodule of that name
+            behind = _Import(f"{found.module}.{found.name}", "")
+        if behind.name or _file(behind.module, root) is not None:
+            further.append(behind)
+            if _only_reexports(tree):
+                return files, further
     return [*files, file], [*further, *_imports(tree, package)]
 
 

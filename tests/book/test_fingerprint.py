@@ -16,6 +16,8 @@ def package(tmp_path):
         "tiny/deep/low.py": "import torch.nn\n",
         "tiny/loud/__init__.py": "import sympy\nfrom tiny import base\nbase.x = 1\n",
         "tiny/loud/part.py": "",
+        "tiny/own/__init__.py": "from tiny.own import part\n",
+        "tiny/own/part.py": "",
     }
     for path, text in files.items():
         (tmp_path / path).parent.mkdir(exist_ok=True, parents=True)
@@ -39,6 +41,8 @@ ALL = {"__init__.py", "a.py", "base.py", "deep/low.py"}
         ("from tiny.b import whatever", {"b.py", "deep/low.py"}),
         ("def f():\n    from tiny.b import whatever", {"b.py", "deep/low.py"}),
         ("from tiny.loud.part import x", {"loud/part.py", "loud/__init__.py", "base.py"}),
+        ("from tiny.own import part", {"own/part.py"}),
+        ("from tiny.loud import part", {"loud/part.py", "loud/__init__.py", "base.py"}),
         ("import tiny", ALL),
         ("import tiny.base", ALL),
         ("from tiny import *", ALL),
