@@ -3,7 +3,8 @@
 A gap of a loss of the generator as a whole asks for the information per datum,
 ``mean_i I(theta; X_i) <= I(theta; S) / n``: divide by n with :func:`per_datum` before a bound's
 constant ``information`` is given. Without noise or rounding I(theta; S) of a deterministic
-training is infinite; every function here says which noisy or rounded weights it is about.
+training on data with a density is infinite (discrete data have at most their entropy); every
+function here says which noisy or rounded weights it is about.
 """
 
 import math
