@@ -115,7 +115,15 @@ def breakdown(
     ends = np.append(np.maximum(starts, starts + lengths), max(bound + Z95 * error, 0.0))
     for row, value in enumerate([*lengths, bound]):
         text = _number(value, [*errors, error][row])
-        ax.annotate(text, (ends[row], row), (6, 0), textcoords="offset points", va="center")
+        ax.annotate(
+            text,
+            (ends[row], row),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            # The line of the truth passes behind the numbers.
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        )
     if truth is not None:
         _mark_truth(ax, truth)
     titles = [fill(str(title), 30) for title in terms["title"]]

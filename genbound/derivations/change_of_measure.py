@@ -27,7 +27,7 @@ __all__ = [
     "variational",
 ]
 
-divergence = sp.Symbol(r"\mathrm{KL}", positive=True)
+divergence = sp.Symbol(r"\operatorname{KL}", positive=True)
 scale = sp.Symbol("R", positive=True)
 slope = sp.Symbol("lambda", positive=True)
 gap = sp.Symbol(r"\Delta", real=True)

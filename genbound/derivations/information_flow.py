@@ -91,7 +91,7 @@ fisher = sp.Symbol(r"{\mathbb{E}\|\nabla\log p_b\|^{2}}", nonnegative=True)
 mismatch = sp.Symbol(
     r"{\mathbb{E}\|\nabla\log E_b(X)(X_b)-\nabla\log p_b(X_b)\|^{2}}", nonnegative=True
 )
-mmse = sp.Symbol(r"{\mathrm{mmse}\,}", nonnegative=True)
+mmse = sp.Symbol(r"\operatorname{mmse}", nonnegative=True)
 _variance = 1 + (data_variance - 1) * signal2
 _solved = {
     entropy_slope: d * (1 - _variance) / (2 * _variance),

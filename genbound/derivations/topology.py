@@ -20,7 +20,7 @@ worst_gap = sp.Symbol(r"\sup_{\theta\in\mathcal{W}}\mathcal{G}", real=True)
 mean_worst_gap = sp.Symbol(r"{\mathbb{E}\sup_{\theta\in\mathcal{W}}\mathcal{G}}", real=True)
 effective = sp.Symbol(r"\log\mathcal{N}", positive=True)
 lifetimes = sp.Symbol(r"E^{\alpha}", nonnegative=True)
-positive_magnitude = sp.Symbol(r"\mathrm{PMag}", positive=True)
+positive_magnitude = sp.Symbol(r"\operatorname{PMag}", positive=True)
 dependence = sp.Symbol(r"I_{\infty}", nonnegative=True)
 confidence = sp.Symbol("u", nonnegative=True)
 failure = sp.Symbol("zeta", positive=True)
@@ -251,7 +251,7 @@ magnitude_bound = (
 """With probability 1 - zeta, from the positive magnitude at the scale c sqrt(n)."""
 
 equidistant = Derivation.of(
-    sp.Symbol(r"\mathrm{Mag}", positive=True),
+    sp.Symbol(r"\operatorname{Mag}", positive=True),
     iterates / (1 + (iterates - 1) * sp.exp(-_r)),
     by=r"\(k\) points, all distances \(r\), equal weights",
     domain={iterates: (1, None)},

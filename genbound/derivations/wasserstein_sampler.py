@@ -207,7 +207,7 @@ stopped = Derivation.of(
 """What stopping at t_min adds, of the data themselves."""
 
 # Without a slope: both laws on a ball, and a divergence.
-_radius, _kl = sp.Symbol("M", positive=True), sp.Symbol(r"\mathrm{KL}", nonnegative=True)
+_radius, _kl = sp.Symbol("M", positive=True), sp.Symbol(r"\operatorname{KL}", nonnegative=True)
 # A coin on the ends of the ball, fair up to e, beside a fair one.
 _coin = sp.Symbol("e", positive=True)
 _ends = sp.Rational(1, 2) + _coin, sp.Rational(1, 2) - _coin
