@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import sympy as sp
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 __all__ = ["Estimate", "Side", "across", "combine", "exact", "mean", "subsample"]
@@ -66,8 +66,8 @@ class Estimate:
 
     def _quantile(self, probability: float) -> float:
         if self.n < 2:
-            return float(stats.norm.ppf(probability))
-        return float(stats.t.ppf(probability, self.n - 1))
+            return float(special.ndtri(probability))
+        return float(special.stdtrit(self.n - 1, probability))
 
     def __str__(self) -> str:
         """Value and error, to two digits of the error, but the value to eight digits at most."""

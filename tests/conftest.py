@@ -1,6 +1,8 @@
 """What every test may use: a seeded generator, the devices, and repeatable examples."""
 
 import os
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,17 @@ settings.register_profile(
 )
 settings.load_profile("repeatable")
 torch.set_num_threads(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have two workers prove the book's lines from both ends, so that none is proved twice."""
+    if worker := getattr(config, "workerinput", None):
+        from genbound import derivations
+
+        found = pkgutil.walk_packages(derivations.__path__, f"{derivations.__name__}.")
+        names = [module.name for module in found]
+        for name in names if worker["workerid"] == "gw0" else reversed(names):
+            import_module(name)
 
 
 @pytest.fixture
