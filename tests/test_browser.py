@@ -119,18 +119,14 @@ class Browser:
         file = self.html / unquote(urlsplit(url).path.lstrip("/"))
         route.fulfill(path=file) if file.is_file() else route.fulfill(status=404, body="")
 
-    def visit(self, tab, page: str) -> Iterator[Visit]:
-        """Look at a page wide, and again when its window has become narrow."""
+    def visit(self, tab, page: str, width: int) -> Visit:
         self.errors.clear(), self.foreign.clear()
-        tab.set_viewport_size({"width": DESKTOP, "height": 900})
         tab.goto(HOST + page, wait_until="load")
         tab.evaluate("() => window.MathJax?.startup?.promise?.then(() => true) ?? true")
-        for width in (DESKTOP, PHONE):
-            tab.set_viewport_size({"width": width, "height": 900})
-            seen = tab.evaluate(LOOK)
-            seen["raw"] = tuple(seen["raw"])
-            errors = (text for text in self.errors if not any(k in text for k in KNOWN_ERRORS))
-            yield Visit(page, width, tuple(errors), tuple(self.foreign), **seen)
+        seen = tab.evaluate(LOOK)
+        seen["raw"] = tuple(seen["raw"])
+        errors = (text for text in self.errors if not any(k in text for k in KNOWN_ERRORS))
+        return Visit(page, width, tuple(errors), tuple(self.foreign), **seen)
 
 
 def page_names(html: Path) -> list[str]:
@@ -142,9 +138,11 @@ def page_names(html: Path) -> list[str]:
 def visits(html: Path) -> Iterator[Visit]:
     """Look at every page, wide and narrow."""
     with Browser(html) as browser:
-        tab = browser.open(DESKTOP)
-        for page in page_names(html):
-            yield from browser.visit(tab, page)
+        for width in (DESKTOP, PHONE):
+            tab = browser.open(width)
+            for page in page_names(html):
+                yield browser.visit(tab, page, width)
+            tab.close()
 
 
 def hits(html: Path, word: str) -> int:

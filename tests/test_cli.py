@@ -158,5 +158,5 @@ def test_the_command_line_waits_for_no_mathematics() -> None:
 def test_every_name_of_the_front_door_opens() -> None:
     for name in genbound.__all__:
         assert getattr(genbound, name) is not None
-    with pytest.raises(AttributeError, match="attribute bond"):
+    with pytest.raises(AttributeError, match="^No genbound attribute bond$"):
         _ = genbound.bond
