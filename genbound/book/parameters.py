@@ -15,6 +15,7 @@ import io
 import os
 import tokenize
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -247,8 +248,10 @@ def _converted_scalar(scalar: str, value: object) -> Any:  # noqa: ANN401
     if scalar == "float":
         # YAML 1.1 reads 1e-3 as text.
         value = _literal(value) if isinstance(value, str) else value
-        if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
-            return float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            with suppress(OverflowError):
+                if float(value) == value:  # not so for NaN, nor for whole numbers with many digits
+                    return float(value)
     elif scalar == "Path":
         return _of_type(os.fspath(value) if isinstance(value, os.PathLike) else value, str)
     else:
@@ -282,7 +285,8 @@ def _reading(kind: ast.expr, text: str) -> object:
     if words & {"list", "tuple"}:
         value = _literal(text)
         if isinstance(value, str) and words & {"str", "Path"}:
-            value = [part.strip() for part in text.split(",")]
+            inside = text[1:-1] if text[:1] in {"[", "("} else text
+            value = [part.strip() for part in inside.split(",")]
         return value if isinstance(value, list | tuple) else [value]
     if words & {"str", "Path"}:
         return text

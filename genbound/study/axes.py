@@ -9,7 +9,9 @@ import ast
 import itertools
 import math
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +150,8 @@ def with_seeds(grid: Grid, parameters: Sequence[Parameter], count: int) -> dict[
         raise ParameterError(f"seeds: {unknown('parameter', 'seed', known)}")
     if any("seed" in (key if isinstance(key, tuple) else (key,)) for key in grid):
         raise ParameterError("axis seed: given twice")
-    if count < 1:
-        raise ParameterError(f"seeds: given {count}, allowed: a whole number from 1")
+    if not 1 <= count <= LARGEST:
+        raise ParameterError(f"seeds: given {count}, allowed: a whole number from 1 to {LARGEST}")
     return {**grid, "seed": list(range(count))}
 
 
@@ -189,7 +191,10 @@ def _several(values: Any) -> list[Any]:  # noqa: ANN401
         raise ParameterError(f"grid: given {dict(values)!r} for an axis, allowed: values")
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         return [values]
-    return list(values)
+    found = list(itertools.islice(values, LARGEST + 1))
+    if len(found) > LARGEST:
+        raise ParameterError(f"grid: an axis has more than {LARGEST} values")
+    return found
 
 
 def _read(parameter: Parameter, text: str) -> Iterator[Any]:
@@ -197,13 +202,13 @@ def _read(parameter: Parameter, text: str) -> Iterator[Any]:
     if found := _RANGE.fullmatch(text):
         yield from _range(*found.groups())
         return
-    for part in _parts(text):
+    for part in _parts(parameter.name, text):
         if not part:
             raise ParameterError(f"axis {parameter.name}: has an empty value in '{text}'")
         yield parse(parameter, part)
 
 
-def _parts(text: str) -> list[str]:
+def _parts(name: str, text: str) -> list[str]:
     """Split at the commas that stand outside of brackets and quotes."""
     parts, depth, quote = [""], 0, ""
     for letter in text:
@@ -219,6 +224,8 @@ def _parts(text: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += letter
+    if quote or depth:
+        raise ParameterError(f"axis {name}: '{text}' leaves a quote or bracket open")
     stripped = [part.strip() for part in parts]
     return [p[1:-1] if len(p) > 1 and p[0] == p[-1] and p[0] in "'\"" else p for p in stripped]
 
@@ -233,27 +240,25 @@ def _range(kind: str, text: str) -> Iterator[float]:
     ):
         form = "start, stop[, step]" if kind == "arange" else "first, last, count"
         raise ParameterError(f"range {kind}({text}): must be {kind}({form})")
-    first, last, third = (*numbers, 1)[:3]
+    # As fractions, so that 0.2, 0.4, ... are the numbers that a person would write.
+    first, last, third = (Fraction(repr(number)) for number in (*numbers, 1)[:3])
     if kind == "arange":
         if third == 0:
             raise ParameterError(f"range {kind}({text}): its step is 0")
-        # As NumPy counts: the end stays out but for rounding.
-        count = math.ceil((last - first) / third)
-        places = (first + i * third for i in range(_counted(kind, text, count)))
+        step, count = third, math.ceil((last - first) / third)
     else:
-        if type(third) is not int or third < 1:
+        if type(numbers[2]) is not int or third < 1:
             raise ParameterError(f"range {kind}({text}): its count must be a whole number from 1")
-        gap = (last - first) / max(third - 1, 1)
-        ends = {0: float(first), third - 1: float(last)} if third > 1 else {0: float(first)}
-        count = _counted(kind, text, third)
-        places = (ends.get(i, first + i * gap) for i in range(count))
-    yield from ((10.0**place for place in places) if kind == "logspace" else places)
-
-
-def _counted(kind: str, text: str, count: int) -> int:
+        step, count = (last - first) / max(third - 1, 1), int(third)
     if count > LARGEST:
         raise ParameterError(f"range {kind}({text}): has {count} values, at most {LARGEST}")
-    return max(count, 0)
+    if kind == "logspace" and max(first, last) > sys.float_info.max_10_exp:
+        raise ParameterError(
+            f"range {kind}({text}): its ends are exponents of ten, allowed: at most 308"
+        )
+    for place in (first + i * step for i in range(count)):
+        number = int(place) if place.denominator == 1 else float(place)
+        yield 10.0**number if kind == "logspace" else number
 
 
 def _whole(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401

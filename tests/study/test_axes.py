@@ -91,6 +91,18 @@ def test_a_range_of_powers_is_a_range_of_whole_numbers() -> None:
     assert [p["n"] for p in crossed(n="logspace(1, 4, 4)")] == [10, 100, 1000, 10_000]
 
 
+def test_ranges_hold_the_numbers_that_a_person_would_write() -> None:
+    assert axes._several("linspace(0.2, 1, 5)") == [0.2, 0.4, 0.6, 0.8, 1.0]
+    assert axes._several("arange(0.1, 0.4, 0.1)") == [0.1, 0.2, 0.3]
+    assert axes._several("logspace(-3, 3, 7)") == [0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]
+
+
+def test_words_in_brackets_need_no_quotes() -> None:
+    declared = read("layers: list[str] = ['a']")
+    grid = axes.from_words(declared, ["layers=[a, b],['c,d'],e"])
+    assert grid == {"layers": [["a", "b"], ["c,d"], ["e"]]}
+
+
 def test_one_value_is_an_axis_of_one() -> None:
     assert crossed(n=3, name="word") == [{"n": 3, "name": "word"}]
 
@@ -136,6 +148,11 @@ def test_a_list_of_runs() -> None:
         ({"n": "arange(1, 5, 0)"}, "its step is 0"),
         ({"n": "arange(1, 1e9)"}, "at most 1000000"),
         ({"n": "range(1, 2)"}, "parameter n"),
+        ({"n": "logspace(1, 1000, 4)"}, "exponents of ten"),
+        ({"T": "arange(0, 1e308, 1e-308)"}, "at most 1000000"),
+        ({"n": range(10**12)}, "more than 1000000 values"),
+        ({"T": [10**400]}, "parameter T"),
+        ({"maybe": [2**53 + 1]}, "parameter maybe"),
         ({"n": list(range(1, 1002)), "seed": list(range(1000))}, "grid: has 1001000 runs"),
         ({"steps": [1.0, 2.0]}, "parameter steps"),
     ],

@@ -120,6 +120,8 @@ BAD = [
     ("YAML with a nest", "page.md", ["--grid", "nested.yml"], "allowed: values"),
     ("file and word", "page.md", ["--grid", "fine.yml", "-p", "x=2"], "axis x: given twice"),
     ("no seeds", "page.md", ["--seeds", "0"], "seeds: given 0"),
+    ("too many seeds", "page.md", ["--seeds", "99999999999"], "seeds: given 99999999999"),
+    ("an open bracket", "page.md", ["-p", "h=[1,2"], "leaves a quote or bracket open"),
     ("seeds without seed", "seedless.md", ["--seeds", "2"], "unknown parameter seed"),
     ("seeds twice", "page.md", ["--seeds", "2", "-p", "seed=1"], "axis seed: given twice"),
     ("no jobs", "page.md", ["--jobs", "0"], "jobs: given 0"),
