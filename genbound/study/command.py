@@ -7,6 +7,7 @@ from typing import Any
 
 from genbound.book.parameters import ParameterError
 from genbound.study import axes, report, tables
+from genbound.study.drive import RunFailed
 from genbound.study.slurm import script
 from genbound.study.source import read
 from genbound.study.study import Study
@@ -17,6 +18,7 @@ def add(commands: Any) -> None:  # noqa: ANN401
     sweeping = commands.add_parser(
         "sweep",
         help="run a notebook over a grid of its parameters",
+        allow_abbrev=False,
         epilog="VALUES: 0.2,0.4 or linspace(0.2,1,5), logspace(2,4,3), arange(1,5)",
     )
     sweeping.add_argument("notebook", type=Path)
@@ -28,12 +30,12 @@ def add(commands: Any) -> None:  # noqa: ANN401
     sweeping.add_argument("--out", type=Path, default=Path("runs"), help="folder (default runs)")
     sweeping.add_argument("--jobs", type=int, default=1, help="processes (default 1; one GPU: 1)")
     sweeping.add_argument("--attempts", type=int, default=3, help="tries if a kernel dies")
-    sweeping.add_argument("--part", default="0/1", metavar="I/K", help="only part I of K")
     sweeping.add_argument("--dask", metavar="ADDRESS", help="a dask scheduler, tcp://...")
     ends = sweeping.add_mutually_exclusive_group()
     ends.add_argument("--keep-going", action="store_true", help="past failed runs (the default)")
     ends.add_argument("--fail-fast", action="store_true", help="stop at the first failed run")
     told = sweeping.add_mutually_exclusive_group()
+    told.add_argument("--part", default="0/1", metavar="I/K", help="only part I of K")
     told.add_argument("--dry-run", action="store_true", help="only tell how much there is to do")
     told.add_argument("--slurm-array", type=int, metavar="K", help="print a script of K jobs")
     sweeping.set_defaults(command=_sweep)
@@ -54,14 +56,14 @@ def _sweep(given: argparse.Namespace) -> None:
     if given.slurm_array is not None:
         if given.slurm_array < 1:
             raise ParameterError(f"--slurm-array: given {given.slurm_array}, allowed: from 1")
-        words = ["genbound", *_without(sys.argv[1:], "--slurm-array")]
+        words = _without(sys.argv[1:], "--slurm-array")
         print(script(words, runs=len(study.runs), tasks=given.slurm_array), end="")
         return
     if given.dry_run:
         print(study.plan(jobs=max(given.jobs, 1)))
         return
     index, slash, parts = given.part.partition("/")
-    if not (slash and index.isdigit() and parts.isdigit()):
+    if not (slash and index.isdecimal() and parts.isdecimal()):
         raise ParameterError(f"--part: given {given.part}, allowed: I/K")
     options = {"attempts": given.attempts, "fail_fast": given.fail_fast}
     part = int(index), int(parts)
@@ -72,6 +74,10 @@ def _sweep(given: argparse.Namespace) -> None:
         table = study.run(jobs=given.jobs, part=part, **options)
     counts = table["status"].value_counts()
     print(f"{study.root}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    failed = table["error"].iloc[part[0] :: part[1]].dropna()
+    if len(failed):
+        first = f"the first with {failed.iloc[0]}"
+        raise RunFailed(f"{len(failed)} failed (genbound table {study.root}), {first}")
 
 
 def _study(given: argparse.Namespace) -> Study:
@@ -110,10 +116,19 @@ def _without(words: list[str], option: str) -> list[str]:
 def _table(given: argparse.Namespace) -> None:
     table = tables.of_folder(given.folder)
     if given.out is None:
-        print(table.drop(columns=["run", "source", "notebook"]).to_string(index=False))
+        print(_shown(table))
     else:
         tables.save(table, given.out)
         print(given.out)
+
+
+def _shown(table: Any) -> str:  # noqa: ANN401
+    """For a terminal: what differs between the runs as columns, the rest in a line."""
+    told = table.drop(columns=["run", "source", "notebook"]).astype(object)
+    told = told.where(told.notna(), "")
+    same = [name for name in told if name != "status" and told[name].map(str).nunique() == 1]
+    line = ", ".join(f"{name} = {told[name].iloc[0]}" for name in same if told[name].iloc[0] != "")
+    return f"{told.drop(columns=same).to_string(index=False)}\nall: {line}"
 
 
 def _report(given: argparse.Namespace) -> None:

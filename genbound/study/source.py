@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,8 +115,10 @@ def _opened(path: Path) -> Any:  # noqa: ANN401
 
     try:
         text = path.read_text(encoding="utf-8")
-        book = notebook(text) if path.suffix == ".md" else nbformat.reads(text, 4)
-        nbformat.validate(book)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # older notebooks lack what a run does not need
+            book = notebook(text) if path.suffix == ".md" else nbformat.reads(text, 4)
+            nbformat.validate(book)
     except OSError as error:
         raise ParameterError(f"notebook {path}: {error.strerror or error}") from error
     except Exception as error:

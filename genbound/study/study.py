@@ -178,7 +178,8 @@ class Study:
         if orders:
             with ExitStack() as stack:
                 if executor is None:
-                    executor, at_once = stack.enter_context(Processes(jobs)), jobs
+                    at_once = min(jobs, len(orders))
+                    executor = stack.enter_context(Processes(at_once))
                 else:
                     executor, at_once = _foreign(executor), QUEUE
                 drive(orders, executor, at_once=at_once, fail_fast=fail_fast, progress=progress)

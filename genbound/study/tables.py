@@ -14,8 +14,11 @@ from genbound.study.work import NOTEBOOK
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Columns that every table has, after the parameters and the records.
+#: Columns that every table has, before and after the parameters and the records.
 ABOUT = ("seconds", "attempts", "device", "python", "torch", "error", "source", "notebook")
+FIRST = ("run", "status", "stale")
+#: Letters of an error in a table; all of it is in the executed notebook.
+LONGEST = 300
 _STATES = ("code", "sources", "versions")
 
 
@@ -29,19 +32,26 @@ def frame(rows: Iterable[Mapping[str, Any]], root: Path) -> "pd.DataFrame":
     Returns:
         Columns `run`, `status`, `stale` where the rows have it, the parameters, the records (an
         estimate is two columns, `NAME` and `NAME_stderr`; an array or a figure is the path of its
-        file), and `ABOUT`, with the first line of an error. A record that has another column's
-        name gets `record_` in front. In `attrs` are the names of `parameters` and `records`.
+        file), and `ABOUT`, with the first line of an error. A parameter or a record that has
+        another column's name gets `parameter_` or `record_` in front. In `attrs` are the names of
+        `parameters` and `records`.
     """
     import pandas as pd
 
     rows = list(rows)
-    parameters = list(dict.fromkeys(name for row in rows for name in row["parameters"]))
-    flat = [_flat(row, root, {*parameters, *ABOUT}) for row in rows]
-    first = [key for key in ("run", "status", "stale") if any(key in row for row in rows)]
-    known = {*first, *parameters, *ABOUT}
+    parameters = {name: _apart(name) for row in rows for name in row["parameters"]}
+    flat = [_flat(row, root, parameters) for row in rows]
+    first = [key for key in FIRST if any(key in row for row in rows)]
+    known = {*first, *parameters.values(), *ABOUT}
     records = list(dict.fromkeys(name for row in flat for name in row if name not in known))
-    table = pd.DataFrame.from_records(flat, columns=[*first, *parameters, *records, *ABOUT])
-    table.attrs = {"parameters": parameters, "records": records}
+    columns = [*first, *parameters.values(), *records, *ABOUT]
+    table = pd.DataFrame.from_records(flat, columns=columns)
+    for name in (*parameters.values(), *records):
+        # Whole numbers with gaps would become floats, and lose digits.
+        values = [row.get(name) for row in flat] if table[name].dtype == float else []
+        if {type(value) for value in values} == {int, type(None)}:
+            table[name] = pd.array(values, dtype="Int64")
+    table.attrs = {"parameters": list(parameters.values()), "records": records}
     return table
 
 
@@ -52,13 +62,14 @@ def of_folder(root: Path) -> "pd.DataFrame":
         root: The folder of one or several studies.
 
     Returns:
-        As `frame`, with a column `stale`: empty, or which of `code`, `sources` and `versions`
-        have changed since the run, or `notebook gone`.
+        As `frame`, sorted by the parameters, with a column `stale`: empty, or which of `code`,
+        `sources` and `versions` have changed since the run, or `notebook gone`.
 
     Raises:
         ParameterError: If there are no runs in the folder.
     """
-    rows = Store(root).rows()
+    root = root.resolve()
+    rows = sorted(Store(root).rows(), key=_place)
     if not rows:
         raise ParameterError(f"{root}: holds no runs")
     now: dict[str, Mapping[str, Any] | None] = {}
@@ -89,17 +100,27 @@ def save(table: "pd.DataFrame", path: Path) -> None:
         if path.suffix == ".csv":
             table.to_csv(partial, index=False)
         else:
-            mixed = {name: column for name, column in table.items() if column.dtype == object}
-            plain = {name: column.map(_plain) for name, column in mixed.items()}
+            objects = {name: column for name, column in table.items() if column.dtype == object}
+            plain = {name: _of_one_type(column) for name, column in objects.items()}
             table.assign(**plain).to_parquet(partial, index=False)
 
 
-def _flat(row: Mapping[str, Any], root: Path, taken: set[str]) -> dict[str, Any]:
-    flat = {key: row[key] for key in ("run", "status", "stale") if key in row}
-    flat |= row["parameters"]
-    folder = root / "runs" / row["run"]
+def _place(row: Mapping[str, Any]) -> tuple[str, list[tuple[str, Any]]]:
+    values = row["parameters"].values()
+    numbers = [v if isinstance(v, int | float | str) else repr(v) for v in values]
+    return row["source"], [(type(n).__name__, n) for n in numbers]
+
+
+def _apart(parameter: str) -> str:
+    return f"parameter_{parameter}" if parameter in {*FIRST, *ABOUT} else parameter
+
+
+def _flat(row: Mapping[str, Any], root: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
+    flat = {key: row[key] for key in FIRST if key in row}
+    flat |= {parameters[name]: value for name, value in row["parameters"].items()}
+    folder, taken = root / "runs" / row["run"], {*FIRST, *ABOUT, *parameters.values()}
     for name, record in row.get("records", {}).items():
-        name = f"record_{name}" if name in {"run", "status", "stale", *taken} else name
+        name = f"record_{name}" if name in taken else name
         if "file" in record:
             flat[name] = str(folder / record["file"])
         else:
@@ -107,8 +128,9 @@ def _flat(row: Mapping[str, Any], root: Path, taken: set[str]) -> dict[str, Any]
             if "stderr" in record:
                 flat[f"{name}_stderr"] = record["stderr"]
     versions = row.get("versions", {})
+    error = (row.get("error") or "").partition("\n")[0]
     about = {
-        "error": (row.get("error") or "").partition("\n")[0] or None,
+        "error": error[:LONGEST] + "..." * (len(error) > LONGEST) or None,
         "python": versions.get("python"),
         "torch": versions.get("torch"),
         "notebook": str(folder / NOTEBOOK) if (folder / NOTEBOOK).exists() else None,
@@ -116,6 +138,8 @@ def _flat(row: Mapping[str, Any], root: Path, taken: set[str]) -> dict[str, Any]
     return flat | {name: about.get(name, row.get(name)) for name in ABOUT}
 
 
-def _plain(value: object) -> object:
-    """Parquet's columns have one type: lists become text."""
-    return json.dumps(value) if isinstance(value, list | tuple | dict) else value
+def _of_one_type(column: "pd.Series") -> "pd.Series":
+    """As Parquet wants it: lists, several types in one and very long numbers become text."""
+    kinds = {type(value) for value in column.dropna()}
+    text = kinds - {str, bool} or len(kinds) > 1
+    return column.map(json.dumps, na_action="ignore") if text else column

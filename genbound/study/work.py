@@ -21,6 +21,8 @@ from genbound.study.store import DONE, FAILED, Store, refusals
 #: What became of an order, beside the two ways in which a run can end.
 ELSEWHERE, LOST = "elsewhere", "lost"
 NOTEBOOK = "executed.ipynb"
+#: Letters of an error in a row; all of it is in the executed notebook.
+LONGEST = 10_000
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,9 @@ def _executed(order: Order, work: Path) -> Any:  # noqa: ANN401
     import nbformat
     from papermill.translators import papermill_translators
 
-    # It warns of parameters that its pattern for a line overlooks; ours are checked already.
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    # It warns of parameters that its pattern for a line overlooks (ours are checked already), and
+    # of dead kernels without saying which run's (the row does).
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
     papermill_translators.register("python", _Exact)
     book = nbformat.reads(order.text, 4)
     options = _kernel(order, work)
@@ -169,7 +172,7 @@ def _publish(
         "source": order.source,
         "parameters": dict(order.parameters),
         "records": records,
-        "error": error,
+        "error": error and error[:LONGEST],
         "seconds": round(seconds, 3),
         "ended": time.time(),
         "attempts": order.attempt,

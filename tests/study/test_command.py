@@ -127,6 +127,7 @@ BAD = [
     ("no jobs", "page.md", ["--jobs", "0"], "jobs: given 0"),
     ("no attempts", "page.md", ["--attempts", "0"], "attempts: given 0"),
     ("a part of words", "page.md", ["--part", "first"], "--part: given first"),
+    ("a part of odd digits", "page.md", ["--part", "0/\u00b2"], "--part: given 0/\u00b2"),
     ("a part too many", "page.md", ["--part", "2/2"], "part: given 2 of 2"),
     ("a script of nothing", "page.md", ["--slurm-array", "0"], "--slurm-array: given 0"),
     ("a scheduler of no kind", "page.md", ["--dask", "here"], "--dask here"),
@@ -164,8 +165,9 @@ def test_a_sweep_its_table_and_its_page(here: Path, capsys) -> None:
     status, out, _ = run(capsys, *words, "--dry-run")
     assert status == 0 and out == "6 runs: 0 done, 0 failed, 6 to do\n"
     assert not (here / "runs").exists()
-    status, out, _ = run(capsys, *words)
-    assert status == 0 and out.splitlines()[-1] == f"{here}/runs: 4 done, 2 failed"
+    status, out, err = run(capsys, *words)
+    assert status == 1 and out.splitlines()[-1] == f"{here}/runs: 4 done, 2 failed"
+    assert "2 failed (genbound table" in err and "too large" in err.splitlines()[-1]
     status, out, _ = run(capsys, *words, "--dry-run")
     assert out.splitlines()[0] == "6 runs: 4 done, 2 failed, 2 to do"
     assert "about" in out
@@ -202,14 +204,13 @@ def test_fail_fast_stops_at_the_first_failure(here: Path, capsys) -> None:
 
 def test_an_array_script_runs_the_same_sweep_in_parts(here: Path, monkeypatch, capsys) -> None:
     words = ["sweep", "page.md", "-p", "x=1,2,3", "--out", "all"]
-    monkeypatch.setattr(sys, "argv", ["genbound", *words, "--slurm-array", "2"])
+    monkeypatch.setattr(sys, "argv", ["anything", *words, "--slurm-array", "2"])
     status, script, _ = run(capsys, *words, "--slurm-array", "2")
     assert status == 0 and "#SBATCH --array=0-1\n" in script and not (here / "all").exists()
-    (here / "genbound").write_text(f'#!/bin/bash\nexec {sys.executable} -m genbound "$@"\n')
-    (here / "genbound").chmod(0o755)
     for task, rows in (("0", 2), ("1", 3)):
         subprocess.run(
-            ["bash", "-c", f'PATH="{here}:$PATH"\n{script}'],
+            ["bash", "-c", script],
+            cwd="/",
             env=os.environ | {"SLURM_ARRAY_TASK_ID": task},
             check=True,
             capture_output=True,

@@ -250,9 +250,56 @@ def test_a_report_shows_curves_failures_and_links(study) -> None:
 
 
 def test_a_script_for_a_cluster_names_every_part() -> None:
-    text = script(["genbound", "sweep", "a b.md", "-p", "x=1,2"], runs=7, tasks=20)
+    text = script(["sweep", "a b.md", "-p", "x=1,2"], runs=7, tasks=20)
     assert "#SBATCH --array=0-6\n" in text
-    assert "genbound sweep 'a b.md' -p x=1,2 --part \"$SLURM_ARRAY_TASK_ID/7\"" in text
+    assert "-m genbound sweep 'a b.md' -p x=1,2 --part \"$SLURM_ARRAY_TASK_ID/7\"" in text
+
+
+def row(number: int, parameters: dict, records: dict, **more) -> dict:
+    """As a store holds it."""
+    kept = {name: {"value": value} for name, value in records.items()}
+    return {"run": str(number), "status": "done", "parameters": parameters, "records": kept} | more
+
+
+def test_a_parameter_and_a_record_may_have_another_columns_name(tmp_path: Path) -> None:
+    rows = [row(0, {"device": "cpu", "run": 3}, {"seconds": 7}, device="2 CPU cores", seconds=1.5)]
+    table = tables.frame(rows, tmp_path)
+    assert table.columns.is_unique and table.attrs["parameters"] == [
+        "parameter_device",
+        "parameter_run",
+    ]
+    assert table.loc[0, ["parameter_device", "device"]].tolist() == ["cpu", "2 CPU cores"]
+    assert table.loc[0, ["run", "parameter_run"]].tolist() == ["0", 3]
+    assert table.loc[0, ["record_seconds", "seconds"]].tolist() == [7, 1.5]
+
+
+def test_what_a_table_holds_comes_back_from_its_files(tmp_path: Path) -> None:
+    """Whole numbers with gaps keep their digits; columns of several types can be saved."""
+    large, larger = 2**60 + 1, 2**70 + 1
+    rows = [
+        row(0, {"maybe": None}, {"whole": large, "odd": larger, "mixed": 1, "text": '\u00fc,"\n'}),
+        row(1, {"maybe": 2}, {"mixed": "a", "real": float("inf")}, error="e" * 1000),
+    ]
+    table = tables.frame(rows, tmp_path)
+    assert table["whole"][0] == large and table["maybe"][1] == 2 and table["maybe"].isna()[0]
+    assert len(table["error"][1]) < 400
+    tables.save(table, tmp_path / "t.parquet")
+    tables.save(table, tmp_path / "t.csv")
+    parquet = pd.read_parquet(tmp_path / "t.parquet")
+    csv = pd.read_csv(tmp_path / "t.csv", dtype={"whole": "Int64", "maybe": "Int64"})
+    for found in (parquet, csv):
+        assert found["whole"][0] == large and found["maybe"][1] == 2 and found["maybe"].isna()[0]
+        assert str(found["odd"][0]) == str(larger) and found["text"][0] == '\u00fc,"\n'
+        assert found["real"][1] == float("inf")
+    assert parquet["mixed"].tolist() == ["1", '"a"'] and csv["mixed"].tolist() == ["1", "a"]
+
+
+def test_a_folders_table_is_sorted_by_the_parameters(study) -> None:
+    one = study("1", grid={"n": [30, 4, 200], "maybe": [1.5, None]})
+    fake(one.root, one)
+    found = tables.of_folder(one.root)
+    assert found["n"].tolist() == [4, 4, 30, 30, 200, 200]
+    assert found["maybe"].isna().tolist() == [False, True] * 3
 
 
 def test_what_a_study_is_not(study, toy, tmp_path: Path) -> None:
