@@ -149,6 +149,8 @@ def _reached(found: _Import, root: Path) -> tuple[list[Path], list[_Import]]:
             further.extend(_imports(tree, _package(front_door, root)))
     file = _file(found.module, root)
     if file is None:
+        if found.name:  # of a folder without a front door, it may be a module
+            further.append(_Import(f"{found.module}.{found.name}", ""))
         return files, further
     tree, package = _read(file), _package(file, root)
     if file.name == "__init__.py" and found.name:
@@ -243,12 +245,12 @@ def _read(file: Path) -> ast.Module:
     """A file's code, followed by its stub: there a front door says what it imports when asked."""
     stub = file.with_suffix(".pyi")
     texts = [path.read_text(encoding="utf-8") for path in (file, stub) if path.is_file()]
-    return _parsed("\n".join(texts))
+    return _parsed("\n".join(texts), str(file))
 
 
 @cache
-def _parsed(source: str) -> ast.Module:
-    return ast.parse(source)
+def _parsed(source: str, file: str = "<cells>") -> ast.Module:
+    return ast.parse(source, file)
 
 
 @cache

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +45,20 @@ class Source:
         """What its outcome depends on beside the parameters.
 
         The hash of its code (prose changes no number), that of the sources which the code imports
-        from this package and from beside the notebook, with the kept tables that it names, and
-        the versions of everything else.
+        from this package, from beside the notebook and from wherever else nothing is installed,
+        with the kept tables that it names, and the versions of everything else.
         """
         folder = self.path.parent
-        beside = [file.with_suffix("") for file in folder.glob("*.py")]
-        beside += [file.parent for file in folder.glob("*/__init__.py")]
-        found = imported(self.code, [PACKAGE, *sorted(beside)])
+        packages = [PACKAGE, *(file.with_suffix("") for file in sorted(folder.glob("*.py")))]
+        while True:
+            try:
+                found = imported(self.code, packages)
+            except (SyntaxError, ValueError) as error:
+                raise ParameterError(f"notebook {self.path}: cannot import {error}") from error
+            own = [place for name in found.outside if (place := _own(name, folder))]
+            if not own:
+                break
+            packages += own
         tables = named(self.code, folder / "results")
         files = [(f.parent.name, f.name, digest(f)) for f in (*found.files, *tables)]
         return {
@@ -108,6 +117,16 @@ def hashed(value: Any) -> str:  # noqa: ANN401
     """The first half of the SHA-256 of a value's JSON text; longer than any study needs."""
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _own(name: str, folder: Path) -> Path | None:
+    """Where an imported name's sources lie, without ending, if they are not installed ones."""
+    spec = PathFinder.find_spec(name, [str(folder), *sys.path])
+    if spec is None:
+        return None
+    place = Path([*(spec.submodule_search_locations or []), spec.origin][0])
+    installed = {"site-packages", "dist-packages"} & set(place.parts)
+    return None if installed or place.stem != name else place.with_suffix("")
 
 
 def _opened(path: Path) -> Any:  # noqa: ANN401

@@ -63,7 +63,8 @@ def of_folder(root: Path) -> "pd.DataFrame":
 
     Returns:
         As `frame`, sorted by the parameters, with a column `stale`: empty, or which of `code`,
-        `sources` and `versions` have changed since the run, or `notebook gone`.
+        `sources` and `versions` have changed since the run, or that the notebook is gone or
+        unreadable.
 
     Raises:
         ParameterError: If there are no runs in the folder.
@@ -84,7 +85,7 @@ def of_folder(root: Path) -> "pd.DataFrame":
 def stale(row: Mapping[str, Any], identity: Mapping[str, Any] | None) -> str:
     """What has changed since a run, in words; empty if nothing has."""
     if identity is None:
-        return "notebook gone"
+        return f"notebook {'unreadable' if Path(row['source']).exists() else 'gone'}"
     return ", ".join(part for part in _STATES if row[part] != identity[part])
 
 

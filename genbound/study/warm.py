@@ -110,8 +110,13 @@ def kernel_environment(paths: Sequence[str]) -> dict[str, str]:
 
 
 @cache
-def interpreter(modules: tuple[str, ...], paths: tuple[str, ...]) -> Interpreter:
-    """The prepared interpreter of this process for some modules; it ends with the process."""
+def interpreter(
+    modules: tuple[str, ...], paths: tuple[str, ...], _sources: str = ""
+) -> Interpreter:
+    """The prepared interpreter of this process for some modules; it ends with the process.
+
+    It holds the modules as they were: for other sources, known by their hash, there is another.
+    """
     made = Interpreter(modules, paths)
     atexit.register(made.close)
     return made

@@ -193,7 +193,7 @@ def _kernel(order: Order, work: Path) -> dict[str, Any]:
         return {}
     from genbound.study import warm
 
-    interpreter = warm.interpreter(imported(order.text), order.paths)
+    interpreter = warm.interpreter(imported(order.text), order.paths, order.identity["sources"])
     return {
         "kernel_manager_class": warm.manager(interpreter, order.folder, environment),
         "shutdown_kernel": "immediate",

@@ -68,13 +68,33 @@ def test_only_what_is_stale_is_done_again(study, tmp_path: Path) -> None:
         assert study(DRAW, name="other").plan().done == 0
         other = study(DRAW, name="other").run(executor=executor)
 
-        helper.write_text("shift = 2")
+        helper.write_text("shift = 2.25")
         changed = study(use)
         assert (changed.plan().done, changed.plan().stale) == (0, 4)
         everything = tables.of_folder(changed.root)
         assert sorted(everything["stale"]) == [""] * 4 + ["sources"] * 4
         assert set(everything[everything["stale"] == ""]["run"]) == set(other["run"])
+        # The process that lives on imported the former helper.
+        assert changed.run(executor=executor)["value"].tolist() == [2.75, 2.75, 3.25, 3.25]
     assert "4 rows of older code, sources or versions" in str(changed.plan())
+
+
+def test_sources_are_watched_wherever_nothing_is_installed(study, tmp_path, monkeypatch) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    cell = "from folder import inner\nimport far, numpy"
+    files = [tmp_path / name for name in ("folder/inner.py", "folder/deep.py", "elsewhere/far.py")]
+    files[0].write_text("from . import deep")
+    seen = set()
+    for file in files:
+        for text in ("x = 1", "from . import deep" if file == files[0] else "x = 2"):
+            file.write_text(text)
+            seen.add(study(cell).source.identity["sources"])
+    assert len(seen) == 6 and "numpy" in study(cell).source.identity["versions"]
+    files[1].write_text("def f(:")
+    with pytest.raises(ParameterError, match=r"cannot import .*deep.py, line 1"):
+        study(cell).plan()
 
 
 def test_prose_makes_nothing_stale_but_code_does(tmp_path: Path) -> None:

@@ -183,16 +183,20 @@ def test_a_broken_row_is_told(order) -> None:
         perform(done)
 
 
+def interpreter_of(order: Order) -> warm.Interpreter:
+    return warm.interpreter(imported(order.text), order.paths, order.identity["sources"])
+
+
 def test_a_killed_interpreter_is_replaced(order) -> None:
     done = order("1")
     assert perform(done) == "done"
-    os.kill(warm.interpreter(imported(done.text), done.paths).pid, signal.SIGKILL)
+    os.kill(interpreter_of(done).pid, signal.SIGKILL)
     assert perform(order("2")) == "done"
 
 
 def test_a_kernel_that_dies_before_it_listens_keeps_nobody_waiting(order, tmp_path) -> None:
     done = order("1")
-    interpreter = warm.interpreter(imported(done.text), done.paths)
+    interpreter = interpreter_of(done)
     before = interpreter.pid
     with pytest.raises(RuntimeError, match="[Kk]ernel died"):
         perform(replace(done, folder=str(tmp_path / "nowhere")))
