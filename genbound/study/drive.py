@@ -15,6 +15,8 @@ from genbound.study.work import LOST, Order, give_up, perform
 
 #: Seconds between two looks at runs that another driver works on.
 PATIENCE = 0.5
+#: Seconds after which a terminal is told anew, whether or not a run has ended.
+TICK = 1.0
 #: Seconds between two lines of progress where there is no terminal.
 SILENCE = 30.0
 
@@ -40,13 +42,17 @@ class Progress:
     def __post_init__(self) -> None:
         """Start the clock, and the bar where there is a terminal."""
         self._began = self._told = time.monotonic()
-        self._bar = tqdm(total=self.total, unit="run", disable=None if self.shown else True)
+        disable = None if self.shown else True
+        self._bar = tqdm(total=self.total, unit="run", smoothing=0, disable=disable)
 
-    def ended(self, status: str, running: int) -> None:
+    def ended(self, status: str) -> None:
         """Count a run that has ended."""
         self.counts[status] += 1
-        self._bar.set_postfix(failed=self.counts[FAILED], running=running, refresh=False)
         self._bar.update()
+
+    def show(self, running: int) -> None:
+        """Say how far it is: on a terminal now, elsewhere if it is long since."""
+        self._bar.set_postfix(failed=self.counts[FAILED], running=running)
         now = time.monotonic()
         if self.shown and self._bar.disable and now - self._told > SILENCE:
             self._told = now
@@ -56,10 +62,10 @@ class Progress:
         """How far it is, in one line."""
         ended = self.counts[DONE] + self.counts[FAILED]
         rate = ended / max(time.monotonic() - self._began, 1e-9)
-        left = (self.total - ended) / rate if ended else float("nan")
+        left = f"{(self.total - ended) / rate:.0f} s left" if ended else "none ended yet"
         return (
             f"{self.counts[DONE]} done, {self.counts[FAILED]} failed, {running} running of "
-            f"{self.total}; {60 * rate:.3g} a minute, {left:.0f} s left"
+            f"{self.total}; {60 * rate:.3g} a minute, {left}"
         )
 
     def close(self) -> None:
@@ -99,13 +105,14 @@ def drive(
             while waiting and len(flying) < at_once:
                 order = waiting.popleft()
                 flying[executor.submit(perform, order)] = order
-            ended, _ = wait(flying, return_when=FIRST_COMPLETED)
+            told.show(len(flying))
+            ended, _ = wait(flying, TICK, return_when=FIRST_COMPLETED)
             busy = 0
             for future in ended:
                 order = flying.pop(future)
                 status = _fate(future, order)
                 if status in (DONE, FAILED):
-                    told.ended(status, len(flying))
+                    told.ended(status)
                 elif status == LOST:
                     waiting.append(replace(order, attempt=order.attempt + 1))
                 else:

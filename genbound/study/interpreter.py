@@ -85,7 +85,8 @@ def _kernel(request: dict[str, Any], mother: int, ready: int) -> NoReturn:
 
 
 def _answer(word: str) -> None:
-    os.write(1, f"{word}\n".encode())
+    with suppress(BrokenPipeError):  # nobody is left to hear it, and the input ends as well
+        os.write(1, f"{word}\n".encode())
 
 
 def _die_with(mother: int) -> None:

@@ -132,6 +132,16 @@ def test_failed_runs_are_rows_and_are_tried_again(study, tmp_path: Path) -> None
         assert (study(cell).run(executor=executor)["status"] == "done").all()
 
 
+def test_a_person_is_told_how_far_it_is(study, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("genbound.study.drive.SILENCE", 0.0)
+    monkeypatch.setattr("genbound.study.study.QUEUE", 2)
+    with Here() as executor:
+        study("assert n < 100", grid={"n": [1, 2, 100]}).run(executor=executor)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "0 done, 0 failed, 2 running of 3; 0 a minute, none ended yet"
+    assert second.startswith("2 done, 0 failed, 1 running of 3; ") and second.endswith(" s left")
+
+
 def test_parts_of_a_study_make_the_whole(study) -> None:
     whole = study(DRAW)
     with Here() as executor:

@@ -194,6 +194,16 @@ def test_a_killed_interpreter_is_replaced(order) -> None:
     assert perform(order("2")) == "done"
 
 
+def test_an_interpreter_whose_driver_was_killed_ends_in_silence() -> None:
+    pipe = subprocess.PIPE
+    command = [sys.executable, str(warm.SCRIPT)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        process.stdout.close()
+        process.stdin.write(b"[]\n")
+        process.stdin.close()
+        assert process.stderr.read() == b"" and process.wait() == -signal.SIGKILL
+
+
 def test_a_kernel_that_dies_before_it_listens_keeps_nobody_waiting(order, tmp_path) -> None:
     done = order("1")
     interpreter = interpreter_of(done)
