@@ -134,5 +134,7 @@ def _shown(table: Any) -> str:  # noqa: ANN401
 def _report(given: argparse.Namespace) -> None:
     table = tables.of_folder(given.folder)
     fresh = table[table["stale"] == ""]
+    if fresh.empty:
+        raise ParameterError(f"{given.folder}: all runs are stale: {table['stale'].iloc[0]}")
     fresh.attrs = table.attrs
     print(report.write(fresh, given.out or given.folder / "report.html"))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from genbound.files import whole
 from genbound.study.store import DONE, FAILED
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Runs that the page lists, and different values of a parameter that get a curve each.
 LISTED, CURVES = 1000, 6
+#: Ratio of the largest to the smallest value of an axis from which on it is logarithmic.
+WIDE = 30
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -28,7 +31,8 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem aut
 body {{ padding: 0 1rem; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #8884; }}
-figure {{ margin: 1rem 0; background: white; display: inline-block; border-radius: 6px; }}
+figure {{ margin: 1rem 0; display: inline-block; }}
+svg {{ background: white; border-radius: 6px; max-width: 100%; height: auto; display: block; }}
 .wide {{ overflow-x: auto; }}
 pre {{ white-space: pre-wrap; }}
 </style>
@@ -46,8 +50,9 @@ def write(table: "pd.DataFrame", path: Path) -> Path:
     """Write the page.
 
     A parameter with several numbers is an axis; every recorded number is drawn over each axis,
-    one curve for each value of the parameter that varies next to it. Points are means over the
-    remaining parameters; bands are 95 % intervals of Student's t over seeds.
+    one curve for each value of another parameter, of words before numbers. Points are means over
+    the remaining parameters; bands are 95 % intervals of Student's t over seeds. Where there is no
+    axis, the means are told.
 
     Args:
         table: From `Study.table` or `tables.of_folder`.
@@ -56,17 +61,22 @@ def write(table: "pd.DataFrame", path: Path) -> Path:
     Returns:
         The page.
     """
+    names = table.attrs["records"]
+    varied = [n for n in table.attrs["parameters"] if table[n].map(repr).nunique() > 1]
+    words = [n for n in varied if not _numbers(table[n])]
+    axes = [n for n in varied if n not in {"seed", *words}]
+    table = table.assign(**{n: table[n].map(str) for n in words})
     done = table[table["status"] == DONE]
-    varied = _varied(table)
+    measured = [n for n in names if not n.endswith("_stderr") and _numbers(done[n].dropna())]
     sections = []
-    for name in _measured(done):
-        figures = [_curve(done, name, x, varied) for x in varied if x != "seed"]
-        shown = "".join(f"<figure>{figure}</figure>" for figure in figures)
+    for name in measured:
+        figures = [_curve(done, name, x, [*words, *axes]) for x in axes]
+        shown = "".join(figures) or _means(done, name, words)
         sections.append(f"<h2>{html.escape(name)}</h2>\n{shown}")
     failures = table[table["status"] == FAILED]
     if len(failures):
         sections.append(f"<h2>Failures</h2>\n{_failures(failures, varied)}")
-    sections.append(f"<h2>Runs</h2>\n{_runs(table, varied, path)}")
+    sections.append(f"<h2>Runs</h2>\n{_runs(table, [*varied, *measured], path)}")
     counts = ", ".join(f"{n} {status}" for status, n in table["status"].value_counts().items())
     title = html.escape(", ".join(sorted({Path(s).stem for s in table["source"].dropna()})))
     page = _PAGE.format(title=title, summary=counts, sections="\n".join(sections))
@@ -75,22 +85,10 @@ def write(table: "pd.DataFrame", path: Path) -> Path:
     return path
 
 
-def _varied(table: "pd.DataFrame") -> list[str]:
-    """The parameters that have several numbers."""
-    names = table.attrs["parameters"]
-    return [n for n in names if _numbers(table[n]) and table[n].nunique() > 1]
-
-
-def _measured(done: "pd.DataFrame") -> list[str]:
-    """The records that are numbers, without their errors."""
-    names = [name for name in done.attrs["records"] if not name.endswith("_stderr")]
-    return [name for name in names if _numbers(done[name])]
-
-
 def _numbers(column: "pd.Series") -> bool:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-    return is_numeric_dtype(column) and not is_bool_dtype(column)
+    return len(column) > 0 and is_numeric_dtype(column) and not is_bool_dtype(column)
 
 
 def averaged(done: "pd.DataFrame", name: str, by: Sequence[str]) -> "pd.DataFrame":
@@ -115,22 +113,37 @@ def averaged(done: "pd.DataFrame", name: str, by: Sequence[str]) -> "pd.DataFram
     return found.assign(low=found["mean"] - half, high=found["mean"] + half)
 
 
+def _means(done: "pd.DataFrame", name: str, by: Sequence[str]) -> str:
+    """A table of means and intervals, where no number is varied."""
+    points = averaged(done.assign(runs="all").dropna(subset=[name]), name, list(by) or ["runs"])
+    names = {"count": "seeds", "low": "95 % from", "high": "to"}
+    shown = points.drop(columns=["sem"]).rename(columns=names)
+    return shown.to_html(index=False, border=0, na_rep="", float_format="{:.5g}".format)
+
+
 def _curve(done: "pd.DataFrame", name: str, x: str, varied: Sequence[str]) -> str:
-    """One figure as SVG text: a record over a parameter."""
+    """One figure: a record over a parameter."""
     from matplotlib.figure import Figure
 
     from genbound import plot
 
-    others = [n for n in varied if n not in {x, "seed"} and done[n].nunique() <= CURVES]
-    by = others[:1]
+    others = [n for n in varied if n != x]
+    by = [n for n in others if done[n].nunique() <= CURVES][:1]
     points = averaged(done.dropna(subset=[name]), name, [x, *by])
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
     plot.curve(points, x=x, y="mean", low="low", high="high", by=by[0] if by else None, ax=axes)
     axes.set(ylabel=name)
+    if done[x].min() > 0 and done[x].max() > WIDE * done[x].min():
+        axes.set_xscale("log")
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue().partition("?>")[2].partition("\n")[2]
+    drawn = text.getvalue().partition("?>")[2].partition("\n")[2]
+    over = [n for n in (*others, "seed") if n in done and n not in by]
+    told = html.escape(f"{name} over {x}: means over {', '.join(over) or 'one run each'}")
+    bands = "; bands are 95 % intervals over seeds" if points["low"].notna().any() else ""
+    image = drawn.replace("<svg ", f'<svg role="img" aria-label="{told}" ', 1)
+    return f"<figure>{image}<figcaption>{told}{bands}</figcaption></figure>"
 
 
 def _failures(failures: "pd.DataFrame", varied: Sequence[str]) -> str:
@@ -145,12 +158,12 @@ def _failures(failures: "pd.DataFrame", varied: Sequence[str]) -> str:
     return "\n".join(parts)
 
 
-def _runs(table: "pd.DataFrame", varied: Sequence[str], path: Path) -> str:
-    records = [n for n in table.attrs["records"] if _numbers(table[n])]
-    shown = table.head(LISTED)[["status", *varied, *records, "seconds", "notebook"]]
+def _runs(table: "pd.DataFrame", columns: Sequence[str], path: Path) -> str:
+    shown = table.head(LISTED)[["status", *columns, "seconds", "notebook"]]
+    shown = shown.map(lambda value: html.escape(value) if isinstance(value, str) else value)
     links = [
-        f'<a href="{html.escape(os.path.relpath(at, path.parent))}">notebook</a>' if at else ""
-        for at in shown["notebook"].where(shown["notebook"].notna(), None)
+        f'<a href="{quote(os.path.relpath(at, path.parent))}">notebook</a>' if at else ""
+        for at in table["notebook"].where(table["notebook"].notna(), None)[:LISTED]
     ]
     text = shown.assign(notebook=links).to_html(
         index=False, border=0, escape=False, na_rep="", float_format="{:.5g}".format

@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from toy_notebook import rows
 from genbound.book.parameters import ParameterError
 from genbound.study import Study, tables
 from genbound.study.processes import ProcessDied, Processes
-from genbound.study.report import averaged
+from genbound.study.report import averaged, write
 from genbound.study.slurm import script
 from genbound.study.source import read
 from genbound.study.store import Store
@@ -277,6 +278,28 @@ def test_a_report_shows_curves_failures_and_links(study) -> None:
     assert "&lt;odd&gt;" in text and text.count(">notebook</a>") == 12
     for run in one.runs:
         assert f'href="runs/{run}/executed.ipynb"' in text
+
+
+def page(folder: Path, **axes: list) -> str:
+    """The report of runs that record their number, and of one that failed."""
+    points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    told = {"source": "a.md"}
+    runs = [row(k, point, {"y": k, "no": True}, **told) for k, point in enumerate(points)]
+    failed = row(99, points[-1], {"y": 1}, **told) | {"status": "failed", "error": "bad"}
+    table = tables.frame([*runs, failed] if len(runs) > 1 else [failed], folder / "a #b")
+    table["notebook"] = str(folder / "a #b" / "n.ipynb")
+    return write(table, folder / "r.html").read_text()
+
+
+def test_a_report_tells_words_apart(tmp_path: Path) -> None:
+    curves = page(tmp_path, n=[1, 10, 100], method=["<u>", "v"], h=[[1.0], [2.0]], seed=[0, 1])
+    assert curves.count("<svg role=") == 1 and "y over n: means over h, seed; bands" in curves
+    assert "method = v, h = [2.0], seed = 1: bad" in curves
+    assert "<td>&lt;u&gt;</td>" in curves and 'href="a%20%23b/n.ipynb"' in curves
+    words = page(tmp_path, method=["u", "v"], flag=[False, True], seed=[0, 1])
+    assert "<svg" not in words and words.count("<td>0.5</td>") == 1 and "95 % from" in words
+    assert "<td>all</td>" in page(tmp_path, seed=[0, 1, 2])
+    assert "<h2>y</h2>" not in page(tmp_path, seed=[0])  # nothing is done
 
 
 def test_a_script_for_a_cluster_names_every_part() -> None:
