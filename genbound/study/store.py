@@ -7,6 +7,7 @@ finished; `locks/`, by which two drivers keep out of each other's way.
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ from filelock import FileLock, Timeout
 
 from genbound.book import BookError
 
+#: How runs are named; whatever else lies in the folder is somebody else's.
+RUN = re.compile("[0-9a-f]{32}")
 DONE, FAILED = "done", "failed"
 
 
@@ -129,8 +132,10 @@ class Store:
             os.replace(folder / path.name, path)
 
     def tidy(self) -> None:
-        """Remove what killed runs have left."""
+        """Remove what killed runs have left, and nothing that is not named like a run."""
         for path in list((self.root / "work").glob("*")):
+            if not RUN.fullmatch(path.name):
+                continue
             with self.claimed(path.name) as mine:
                 if mine:
                     shutil.rmtree(path, ignore_errors=True)

@@ -15,7 +15,7 @@ from genbound.study import Study, tables
 from genbound.study.processes import ProcessDied, Processes
 from genbound.study.report import averaged, write
 from genbound.study.slurm import script
-from genbound.study.source import read
+from genbound.study.source import hashed, read
 from genbound.study.store import Store
 
 pytestmark = pytest.mark.xdist_group("study")
@@ -364,9 +364,18 @@ def test_what_a_study_is_not(study, toy, tmp_path: Path) -> None:
 
 
 def test_leftovers_of_killed_runs_are_removed_but_not_those_at_work(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    for name in ("dead", "alive"):
+    store, dead, alive = Store(tmp_path), hashed("dead"), hashed("alive")
+    for name in (dead, alive):
         (tmp_path / "work" / name).mkdir(parents=True)
-    with store.claimed("alive"):
+    with store.claimed(alive):
         store.tidy()
-    assert [path.name for path in (tmp_path / "work").iterdir()] == ["alive"]
+    assert [path.name for path in (tmp_path / "work").iterdir()] == [alive]
+
+
+def test_a_folder_of_somebody_elses_that_is_called_work_is_left_alone(tmp_path: Path) -> None:
+    for name in ("project", ".hidden", hashed("run")[:-1], hashed("run").upper()):
+        (tmp_path / "work" / name).mkdir(parents=True)
+        (tmp_path / "work" / name / "thesis.tex").write_text("years")
+    before = sorted(tmp_path.rglob("*"))
+    Store(tmp_path).tidy()
+    assert sorted(tmp_path.rglob("*")) == before
