@@ -4,15 +4,16 @@ A visit returns its complaints, so that the visits are also tried on a page with
 """
 
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
 pytestmark = pytest.mark.xdist_group("book")
-HOST = "http://book.test/"
 DESKTOP, PHONE = 1280, 390
 # The theme and its Thebe extension declare one constant twice; nothing depends on it.
 KNOWN_ERRORS = ("Identifier 'THEBE_JS_URL' has already been declared",)
@@ -73,6 +74,15 @@ def chromium() -> str:
     return found
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    """A file server that keeps connections open and says nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 class Browser:
     """Chromium without a network: the pages of one folder, and nothing else, under one address."""
 
@@ -82,6 +92,10 @@ class Browser:
     def __enter__(self) -> "Browser":
         sync = pytest.importorskip("playwright.sync_api")
         path = chromium()
+        # A server, not intercepted requests: with these no script would be compiled only once.
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=self.html))
+        self.host = f"http://127.0.0.1:{self.server.server_port}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.driver = sync.sync_playwright().start()
         self.window = self.driver.chromium.launch(
             executable_path=path,
@@ -93,6 +107,7 @@ class Browser:
                 "--disable-background-networking",
                 "--disable-component-update",
                 "--disable-sync",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             ],
         )
         return self
@@ -101,27 +116,24 @@ class Browser:
         self.window.close()
         # A driver left running would keep an event loop in this thread, which notebooks need.
         self.driver.stop()
+        self.server.shutdown()
+        self.server.server_close()
 
     def open(self, width: int):
         tab = self.window.new_page(viewport={"width": width, "height": 900})
         self.errors, self.foreign = [], []
         tab.on("pageerror", lambda error: self.errors.append(str(error)))
         tab.on("console", lambda said: said.type == "error" and self.errors.append(said.text))
-        tab.route("**/*", self._serve)
+        tab.on("request", lambda asked: self._note(asked.url))
         return tab
 
-    def _serve(self, route) -> None:
-        url = route.request.url
-        if not url.startswith(HOST):
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.host, "data:", "blob:")):
             self.foreign.append(url)
-            route.abort()
-            return
-        file = self.html / unquote(urlsplit(url).path.lstrip("/"))
-        route.fulfill(path=file) if file.is_file() else route.fulfill(status=404, body="")
 
     def visit(self, tab, page: str, width: int) -> Visit:
         self.errors.clear(), self.foreign.clear()
-        tab.goto(HOST + page, wait_until="load")
+        tab.goto(self.host + page, wait_until="load")
         tab.evaluate("() => window.MathJax?.startup?.promise?.then(() => true) ?? true")
         seen = tab.evaluate(LOOK)
         seen["raw"] = tuple(seen["raw"])
@@ -149,7 +161,7 @@ def hits(html: Path, word: str) -> int:
     """How many pages the book's own search finds for a word."""
     with Browser(html) as browser:
         tab = browser.open(DESKTOP)
-        tab.goto(f"{HOST}search.html?q={word}")
+        tab.goto(f"{browser.host}search.html?q={word}")
         # The summary line comes when the search has ended, with hits or without.
         tab.wait_for_function("document.querySelector('#search-results p')?.innerText.length > 0")
         tab.wait_for_timeout(300)
