@@ -264,4 +264,4 @@ saving = Derivation.of(
     by=r"union bound over \(R/\sqrt{n}+R\sqrt{2u/n}\), the lifetimes' with all iterates in one",
     domain={iterates: (1, None)},
 ).at_most(sp.sqrt(2 * sp.log(iterates)), by=r"\(2\log k\ge1\)")
-"""No shape can be worth more than this factor over counting."""
+"""At that radius of the cover no lifetimes are worth more than this factor over counting."""
