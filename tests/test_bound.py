@@ -250,14 +250,16 @@ def test_a_number_in_the_theorem_has_its_row(data, generator):
 
 
 def test_verdicts(data, generator):
-    def verdict(trivial, **constants):
+    def verdict(trivial, holds="in expectation", **constants):
         term = None if trivial is None else Term(risk, "nothing learned", fixed(trivial))
-        made = bound(trivial=term)
+        made = bound(trivial=term, holds=holds)
         return made.evaluate(Model(), data, generator=generator, **constants).verdict
 
     assert verdict(None, R=1.0) == "no reference"
     assert verdict(1e6, R=1.0) == "informative"
     assert verdict(1e-6, R=1.0) == "vacuous"
+    assert verdict(1e6, "ranking only", R=1.0) == "no certificate"
+    assert verdict(1e-6, "ranking only", R=1.0) == "vacuous"
     total = bound().evaluate(Model(), data, generator=generator, R=1.0).total
     # the upper limit must lie below, not the value alone
     assert verdict(total.value + 0.5 * total.stderr, R=1.0) == "vacuous"

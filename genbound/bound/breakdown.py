@@ -38,11 +38,16 @@ class Breakdown:
         return combine(self.bound.theorem.expr, self.values, method=self.bound.name)
 
     @property
-    def verdict(self) -> Literal["informative", "vacuous", "no reference"]:
-        """Whether the total lies below what holds of a model that learned nothing."""
+    def verdict(self) -> Literal["informative", "vacuous", "no certificate", "no reference"]:
+        """Whether the total lies below what holds of a model that learned nothing.
+
+        A number that only ranks is no certificate, however small it is.
+        """
         if self.trivial is None:
             return "vacuous" if math.isinf(self.total.value) else "no reference"
-        return "informative" if self.total.upper() < self.trivial.value else "vacuous"
+        if not self.total.upper() < self.trivial.value:
+            return "vacuous"
+        return "no certificate" if self.bound.holds == "ranking only" else "informative"
 
     def __getitem__(self, name: str) -> Estimate:
         """The estimate of a term or constant, by its title, name or letter."""
