@@ -157,7 +157,8 @@ def curve(
         y: column of the vertical axis.
         low: column of the interval's lower end; needs `high`.
         high: column of the interval's upper end; needs `low`.
-        by: column that separates the lines; one line without it.
+        by: column that separates the lines; one line without it. The legend names the column
+            where its values are numbers; words speak for themselves.
         ax: where to draw; new axes by default.
 
     Returns:
@@ -174,7 +175,7 @@ def curve(
     groups = [("", table)] if by is None else list(table.groupby(by, sort=False))
     for index, (name, group) in enumerate(groups):
         ordered = group.sort_values(x)
-        label = y if by is None else f"{by} = {name}"
+        label = y if by is None else _said(by, name)
         _line(ax, ordered[x], ordered[y], index, label=label)
         if low is not None and high is not None:
             _band(ax, ordered[x], ordered[low], ordered[high], _color(index))
@@ -257,6 +258,15 @@ def _mark_truth(ax: Axes, truth: float | Measured) -> None:
     at = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
     look = {"ha": "center", "va": "bottom", "color": "#00634A", "fontweight": "bold"}
     ax.annotate(f"truth {_number(value, error)}", (value, 1.0), (0, 4), **at, **look)
+
+
+def _said(by: str, name: object) -> str:
+    """A number needs the name of what it counts, a word does not."""
+    try:
+        float(name)
+    except ValueError:
+        return str(name)
+    return f"{by} = {name}"
 
 
 def _line(ax: Axes, x: pd.Series, y: pd.Series, index: int, *, label: str) -> None:

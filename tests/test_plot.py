@@ -139,6 +139,11 @@ def test_curve_draws_one_sorted_line_and_one_band_per_group():
     assert (heights.min(), heights.max()) == pytest.approx((1.0, 22.0))
 
 
+def test_a_word_in_the_legend_stands_alone():
+    ax = plot.curve(long_table().replace({"n": {20: "tight"}}), x="T", y="kl", by="n")
+    assert sorted(text.get_text() for text in ax.get_legend().get_texts()) == ["n = 10", "tight"]
+
+
 def test_curve_tells_groups_apart_without_colour():
     lines = plot.curve(long_table(), x="T", y="kl", by="n").lines
     assert len({line.get_marker() for line in lines}) == 2
