@@ -110,8 +110,8 @@ _TRIVIAL = Term(
 _TAIL = {
     "uniform": Assumption("the loss is R-sub-Gaussian for independent weights and datum"),
     "moving": Assumption(
-        "the loss is sub-Gaussian for fixed weights, less that of fixed reference weights; "
-        "R is the root mean square of the scales"
+        "for fixed weights the loss less that of fixed reference weights is sub-Gaussian; the gap "
+        "is that of this difference, R the root mean square of the scales"
     ),
 }
 _NOISE = Assumption("the noise of every step was injected; batches do not look at the data")
@@ -145,7 +145,8 @@ def sgld_gap(
             reference weights, where R is the root mean square over the trained weights.
         failure_probability: If given, a bound on the mean gap over the training's own randomness
             that holds for all but this share of samples. Its letters are means given the sample;
-            R may be of either kind.
+            R may be of either kind; a moving one is about the gap less that of the reference
+            weights, which is 0 in the mean but not in a sample.
 
     Returns:
         A bound on :class:`genbound.estimators.langevin.LangevinRun`, in the unit of the loss, with

@@ -16,13 +16,31 @@ _log_laplace = sp.Symbol(r"{\log\,\mathbb{E}\,e^{\lambda(F-\mathbb{E}F)}}", real
 level = sp.Symbol(r"\log\frac{1}{\zeta}", positive=True)
 _excess = sp.Symbol(r"{(F-\mathbb{E}F)_{\zeta}}", real=True)
 
+_p, _chance, _x = sp.symbols("p q x", positive=True)
+
+coin_curvature = (
+    Derivation.of(
+        sp.Symbol(r"\varphi''(x)", real=True),
+        sp.diff(sp.log(1 - _p + _p * sp.exp(_x)) - _p * _x, _x, 2),
+        by=r"\(\varphi(x)=\log\,\mathbb{E}e^{x(B-p)}\), \(B\) a coin of probability \(p\)",
+        domain={_p: (0, 1), _chance: (0, 1)},
+    )
+    .equals(
+        _chance * (1 - _chance),
+        by=r"the variance of a coin of probability \(q=pe^{x}/(1-p+pe^{x})\)",
+        using=[Derivation.of(_chance, _p * sp.exp(_x) / (1 - _p + _p * sp.exp(_x)))],
+    )
+    .at_most(sp.Rational(1, 4), by=r"\((1-2q)^2\ge0\)")
+)
+"""With phi(0) = phi'(0) = 0, phi(x) is at most x^2 / 8: Hoeffding's lemma for a coin."""
+
 bounded_differences = Derivation.of(
     _log_laplace, _log_laplace, by=r"one datum moves \(F\) by at most \(c\)"
 ).granted(
     "<=",
     n * (_slope * moved) ** 2 / 8,
     cite="Hoeffding 1963; McDiarmid 1989",
-    by="one martingale difference for each datum",
+    by="one martingale difference for each datum, none worse than a coin",
     # The sum of n tosses of a fair coin, each worth c or nothing.
     witness={_log_laplace: n * sp.log(sp.cosh(_slope * moved / 2))},
 )
@@ -76,6 +94,32 @@ def _binary(q: sp.Expr) -> sp.Expr:
     return -q * sp.log(q) - (1 - q) * sp.log(1 - q)
 
 
+_own, _rest = _q * sp.Symbol("k", positive=True), (1 - _q) * sp.Symbol("r", positive=True)
+_unsure = sp.Symbol(r"{pH(i|x)}", nonnegative=True)
+
+at_a_value = (
+    Derivation.of(
+        sp.Symbol(r"{-p\log p+(1-q)r\log r+qk\log k}", real=True),
+        -(_own + _rest) * sp.log(_own + _rest)
+        + _rest * sp.log(_rest / (1 - _q))
+        + _own * sp.log(_own / _q),
+        by=r"densities at one value, \(p=(1-q)r+qk\)",
+        domain={_q: (0, 1)},
+    )
+    .equals(
+        -_own * sp.log(_q) - _rest * sp.log(1 - _q) - _unsure,
+        by=r"\(H(i|x)\): the doubt about the component, given the value",
+        using=[
+            Derivation.of(
+                _unsure,
+                -_own * sp.log(_own / (_own + _rest)) - _rest * sp.log(_rest / (_own + _rest)),
+            )
+        ],
+    )
+    .at_most(-_own * sp.log(_q) - _rest * sp.log(1 - _q), by="an entropy is not negative")
+)
+"""Integrated over the values, whose densities have mass one: the next line."""
+
 mixture_entropy = Derivation.of(
     _mixture,
     _mixture,
@@ -85,7 +129,7 @@ mixture_entropy = Derivation.of(
     "<=",
     _binary(_q),
     cite="Cover and Thomas 2006, section 2.7",
-    by="what the component tells of a value; concavity says it is not negative",
+    by="integral over the values; concavity says it is not negative",
     # Uniform laws on two unit intervals, one moved by o.
     witness={_mixture: _apart * _binary(_q)},
 )

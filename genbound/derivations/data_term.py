@@ -57,7 +57,11 @@ at_one_time = Derivation.of(constant, constant, by="at one time", domain=_inside
     cite="Vincent 2011",
     by=r"\(\mathbb{E}\|v_t\|^2-\mathbb{E}\|\mathbb{E}[v_t|X_t]\|^2\)",
     # E v_t^2 - s^2 from the posterior: v_t - s = 2 e^{-t} (X - E[X | X_t]) / sigma^2.
-    witness=_solved | {constant: 4 * share / _noise2**2 * v * _noise2 / (1 + (v - 1) * share)},
+    witness={
+        constant: _d * 4 * share / _noise2**2 * v * _noise2 / (1 + (v - 1) * share),
+        norm2: _d * (mu**2 + v),
+        fisher_t: _d * fisher.expr,
+    },
 )
 """What no score can learn at one time: the target's energy less the score's."""
 
@@ -244,6 +248,30 @@ entropies = replace(crossover, steps=crossover.steps[:2]).equals(
     ],
 )
 """A difference of entropies: the sample's lack of randomness at t_0, less what is left at T."""
+
+# What one sample Y_t of the memoriser's law tells of the data set.
+_mean_entropy, _mean_entropy_last = (
+    sp.Symbol(rf"{{\mathbb{{E}}\,h(\hat{{P}}_{{{at}}})}}", real=True) for at in ("t_0", "T")
+)
+revealed_first = sp.Symbol("I(S;Y_{t_0})", nonnegative=True)
+revealed_last = sp.Symbol("I(S;Y_{T})", nonnegative=True)
+
+revealed = entropies.specialise(
+    {
+        data_term: mean_data_term,
+        _sample_entropy: _mean_entropy,
+        _sample_entropy_last: _mean_entropy_last,
+    },
+    by="mean over samples",
+).equals(
+    -4 * (revealed_first - revealed_last) / span,
+    by=r"\(Y_t\sim\hat{P}_t\), whose law is \(P_t\): \(I(S;Y_t)=h(P_t)-\mathbb{E}\,h(\hat{P}_t)\)",
+    using=[
+        Derivation.of(_mean_entropy, _entropy - revealed_first),
+        Derivation.of(_mean_entropy_last, _entropy_last - revealed_last),
+    ],
+)
+"""On average it is minus what noise takes away of this: what a copyist gives away of its data."""
 
 assembled_mean = assembled.specialise(
     {data_term: mean_data_term, empirical_error: mean_empirical, gap: mean_gap},

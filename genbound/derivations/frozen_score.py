@@ -154,6 +154,16 @@ within_step = (
 )
 """Twice the error at the start of the step, plus the rise of the Fisher information."""
 
+_g_next = sp.Symbol("g_{k+1}", nonnegative=True)
+_left_to_rise = sp.Symbol(r"{g_{k+1}-g_{t}}", nonnegative=True)
+
+whole_step = within_step.at_most(
+    2 * error + _g_next - _g,
+    by=r"backwards \(g\) never falls: the same at all times of the step",
+    using=[Derivation.of(_g_t, _g_next - _left_to_rise, by="fisher_growth, up to the end")],
+)
+"""What the step's length is to be multiplied by."""
+
 crude = (
     Derivation.of(_within, _within, by="within the step", domain=domain)
     .granted(

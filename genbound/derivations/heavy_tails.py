@@ -16,7 +16,6 @@ from sympy.stats import ChiSquared, Expectation, Normal
 from genbound.derivation import Derivation
 from genbound.derivations import pac_bayes, sgld
 from genbound.derivations.parameter_information import rate, steps
-from genbound.derivations.sgld_solved import inverse_temperature
 
 batch = sp.Symbol("b", positive=True, integer=True)
 v = sp.Symbol("v", positive=True)
@@ -141,22 +140,37 @@ gaussian_constant = Derivation.of(
 ).equals(sp.Rational(1, 2), by="arithmetic")
 """One half, whatever the number of weights."""
 
+# Cauchy noise and a constant gradient g: after K steps two Cauchy laws of one scale.
+_slope = sp.Symbol("g", positive=True)
+cauchy_shift = _slope * rate * steps
+cauchy_scale = noise_scale * rate * steps
+
+cauchy = Derivation.of(
+    sgld.divergence,
+    sp.log(1 + cauchy_shift**2 / (4 * cauchy_scale**2)),
+    by=r"\(\alpha=1\): Cauchy laws of scale \(\sigma\eta K\), shifted by \(\eta Kg\)",
+).at_most(_slope**2 / (4 * noise_scale**2), by=r"\(\log(1+x)\le x\), equal for small \(g\)")
+"""Divergence of two Cauchy laws (Chyzak and Nielsen 2019, arXiv 1905.10965), symmetric."""
+
+cauchy_radius = sp.sqrt(2 * sp.pi) * cauchy_scale
+"""The largest radius with which the bound on stable noise holds in that case."""
+
 stable_complexity = Derivation.of(
     sgld.divergence, sgld.divergence, by="of the weights; reference without gradients"
 ).granted(
     "<=",
     constant * sgld.gradients / (2 * radius ** (2 - index) * noise_scale**index),
     cite="Dupuis and Simsekli 2024, constants from their code",
-    by=r"entropy flow along a stable process; \(\rho\): a radius to be chosen",
-    # At alpha = 2 the noise is sigma sqrt(2 eta) xi, Langevin at beta = 1 / sigma^2, and the line
-    # is that of sgld, itself tried on a solvable learner.
+    by=r"entropy flow along a stable process; \(\rho\): a radius that its laws allow, assumed",
     witness={
-        sgld.divergence: sgld.trajectory.expr.subs(inverse_temperature, noise_scale**-2),
-        constant: gaussian_constant.expr,
-        index: sp.Integer(2),
+        sgld.divergence: cauchy.steps[0].expr,
+        constant: stable_constant.expr.subs({index: 1, weights: 1}),
+        sgld.gradients: rate * steps * _slope**2,
+        radius: cauchy_radius,
+        index: sp.Integer(1),
     },
 )
-"""Divergence from the same noise without gradients."""
+"""Divergence from the same noise without gradients; at alpha = 2 the line of :mod:`sgld`."""
 
 stable_gap = pac_bayes.at_divergence(stable_complexity, "stable noise")
 """The gap of a sub-Gaussian loss, with high probability over the sample."""

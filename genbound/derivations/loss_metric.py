@@ -36,10 +36,11 @@ _p = sp.Symbol("p", positive=True)
 _level = sp.Symbol("v", positive=True)
 _deviation = scale * sp.sqrt(2 * _level / n)
 
-# One datum that is high with probability p, low otherwise: for one theta the gap is 2 R (1 - p).
-_high = {worst_gap: 2 * scale * (1 - _p), _mean_gap: 0, _level: -sp.log(_p), n: 1}
+# Data that are low with probability p, high otherwise, and all of them low, with probability p^n:
+# for one theta the gap is 2 R (1 - p).
+_low = {worst_gap: 2 * scale * (1 - _p), _mean_gap: 0, _level: -n * sp.log(_p)}
 # The same for the signs: their mean is above its mean by the range's part.
-_signs = {_mean_rademacher: 2 * scale * (1 - _p), rademacher: 0, _level: -sp.log(_p), n: 1}
+_signs = {_mean_rademacher: 2 * scale * (1 - _p), rademacher: 0, _level: -n * sp.log(_p)}
 # Every labelling fits: all losses are low on the sample, high on the share 1 - r of the rest.
 _fits_all = {_mean_gap: 2 * scale * (1 - _p), _mean_rademacher: scale}
 
@@ -55,7 +56,7 @@ symmetrised = (
         _mean_gap + _deviation,
         cite="McDiarmid 1989",
         by=r"one datum moves the supremum by \(2R/n\) at most; probability \(1-e^{-v}\)",
-        witness=_high,
+        witness=_low,
     )
     .granted(
         "<=",

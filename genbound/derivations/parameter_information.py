@@ -238,11 +238,7 @@ quantised = Derivation.of(
     weights * bits * sp.log(2),
     cite="Cover and Thomas 2006",
     by="entropy is at most the logarithm of the number of values",
-    # One weight of one bit that the sample determines: its entropy.
-    witness={
-        information: -_q * sp.log(_q) - (1 - _q) * sp.log(1 - _q),
-        weights: 1,
-        bits: 1,
-    },
+    # Independent bits that the sample determines: their entropy.
+    witness={information: weights * bits * (-_q * sp.log(_q) - (1 - _q) * sp.log(1 - _q))},
 )
 """p weights of b bits each."""

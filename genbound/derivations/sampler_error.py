@@ -85,7 +85,7 @@ initialisation_of_moments = (
         (share * (_norm2 - _d) - _d * sp.log(1 - share)) / 2,
         cite="Cover and Thomas 2006, convexity of the divergence",
         by=r"\(\mathbb{E}\,\mathrm{KL}(E_T(X)\|\pi)\), \(u=e^{-2T}\)",
-        witness={start: prior_kl.expr, _norm2: mu**2 + v, _d: 1},
+        witness={start: _d * prior_kl.expr, _norm2: _d * (mu**2 + v)},
     )
     .at_most(
         share * _norm2 / 2 + _d * share**2 / (4 * (1 - share)),
@@ -169,7 +169,7 @@ summed = Derivation.of(drift_error, drift_error, by="all steps", domain=domain).
     "<=",
     span * score_error / 2 + step * (fisher_first - fisher_last),
     cite="Conforti, Durmus and Silveri 2023",
-    by=r"within_step, \(g_t\le g_{k+1}\), \(h_k\le h\), telescoping",
+    by=r"each step its length times the above; \(h_k\le h\), telescoping",
     witness=solved,
 )
 """All steps of length at most h <= log 3; tau eps / 2 is twice sum_k h_k E|r - Y|^2."""
@@ -212,7 +212,7 @@ fisher_bound = Derivation.of(
     share * _norm2 + _d * share**2 / (1 - share),
     cite="Jensen; Vincent 2011",
     by=r"\(Y_\delta\) is a conditional mean of the kernel's, \(u=e^{-2\delta}\)",
-    witness={fisher_first: fisher.expr, _norm2: mu**2 + v, _d: 1},
+    witness={fisher_first: _d * fisher.expr, _norm2: _d * (mu**2 + v)},
 )
 """Early stopping pays for data without a Fisher information: d / (2 delta) for small delta."""
 

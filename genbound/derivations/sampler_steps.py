@@ -27,12 +27,15 @@ from genbound.derivations.sampler_error import (
     start,
 )
 from genbound.derivations.score_gap import (
+    _gaussian,
     data_term,
     decomposition,
     empirical_error,
     gap,
     package_parts,
 )
+from genbound.derivations.score_gap import constant as whole_constant
+from genbound.derivations.score_gap import risk as whole_risk
 
 rises = sp.Symbol(r"{\sum_kh_k(\mathcal{I}_{k+1}-\mathcal{I}_{k})}", nonnegative=True)
 rate = sp.Symbol(r"\mathbb{E}\,\mathrm{KL}(E_{T}(X)\|\pi)", nonnegative=True)
@@ -53,7 +56,7 @@ summed = Derivation.of(drift_error, drift_error, by="all steps", domain=domain).
     "<=",
     span * score_error / 2 + rises,
     cite="Conforti, Durmus and Silveri 2023",
-    by=r"within_step for each, \(g_t\le g_{k+1}\), \(h_k\le\log3\)",
+    by=r"each step its length times the above; \(h_k\le\log3\)",
     witness=solved | _one_step,
 )
 """Twice the score error at each start, and what the Fisher information rises within each step."""
@@ -96,7 +99,18 @@ parts = (
 """Initialisation, steps, and twice optimisation, data and generalization."""
 
 _of_training = Derivation.of(
-    optimisation, training_risk - sample_constant, by="Vincent, for the sample"
+    optimisation, optimisation, by="distance to the sample's own score", domain={share: (0, 1)}
+).granted(
+    "=",
+    training_risk - sample_constant,
+    cite="Vincent 2011",
+    by="the sample's law is a law",
+    # One time of the grid, a step h, normal data and a linear score.
+    witness={
+        optimisation: step * _gaussian[score_error] / 4,
+        training_risk: step * _gaussian[whole_risk] / 4,
+        sample_constant: step * _gaussian[whole_constant] / 4,
+    },
 )
 _of_data = Derivation.of(data_part, sample_constant - constant)
 _of_gap = Derivation.of(generalization, risk - training_risk)

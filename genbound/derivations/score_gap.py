@@ -50,6 +50,17 @@ target = Derivation.of(
 )
 """What a score is trained to hit, one coordinate."""
 
+_guess = sp.Symbol(r"\hat{\xi}", real=True)
+
+noise_prediction = Derivation.of(
+    sp.Symbol(r"{\|\bar{s}_{\theta}-v_{t}\|^{2}}", nonnegative=True),
+    (2 * (sp.sqrt(share) * _z + sp.sqrt(_noise2) * _e - _guess / sp.sqrt(_noise2)) - target.expr)
+    ** 2,
+    by=r"a network that predicts the noise, \(\bar{s}_{\theta}=2(x-\hat{\xi}/\sigma)\)",
+    domain=_inside,
+).equals(4 * (_guess - _e) ** 2 / _noise2, by="the datum cancels")
+"""What the plain error of predicted noise has to be multiplied by."""
+
 _norm2 = sp.Symbol(r"\mathbb{E}\|X\|^{2}", positive=True)
 _target2 = sp.Symbol(r"\mathbb{E}\|v_t\|^{2}", nonnegative=True)
 

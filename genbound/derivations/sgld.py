@@ -175,10 +175,14 @@ leave_one_out = (
         _beta * datum_gradients / (4 * n * batch),
         cite="Li, Luo and Qiao 2020, in spirit",
         by=r"chain rule, common batches; a datum is in a batch with probability \(b/n\)",
+        # One step, where the weights betray the batch: the divergence counts if i is in it.
         witness={
-            left_out: sgld_solved.leave_one_out.expr,
-            datum_gradients: sgld_solved.datum_gradients.expr,
-            batch: n,
+            left_out: batch
+            / n
+            * step_divergence.expr.subs(
+                parameter_information.gradient2, parameter_information.gradient2 / batch**2
+            ),
+            datum_gradients: rate * parameter_information.gradient2,
         },
     )
 )

@@ -9,7 +9,8 @@ Rebeschini, Deligiannidis and Doucet 2025 (arXiv 2507.03756); the constants are 
 import sympy as sp
 
 from genbound.derivation import Derivation
-from genbound.derivations import sgld_solved
+from genbound.derivations import score_gap, sgld_solved
+from genbound.derivations.frozen_score import share
 from genbound.derivations.linear_score import a, u
 from genbound.derivations.sgld_solved import keep, swap, variance, weight
 from genbound.derivations.trade_off import d, n
@@ -108,7 +109,20 @@ _vincent = (
     )
     .at_most(excess.expr - irreducible, by="stability", using=[excess])
 )
-_sample = Derivation.of(training, fit + _empirical, by="Vincent's identity for the sample's law")
+_sample = Derivation.of(
+    training, training, by="denoising loss of the sample", domain={share: (0, 1)}
+).granted(
+    "=",
+    fit + _empirical,
+    cite="Vincent 2011",
+    by="the sample's law is a law",
+    # Normal data and a linear score, at one time.
+    witness={
+        training: score_gap._gaussian[score_gap.risk],
+        fit: score_gap._gaussian[score_gap.score_error],
+        _empirical: score_gap._gaussian[score_gap.constant],
+    },
+)
 
 score_error = _vincent.equals(
     fit + _empirical - irreducible + 2 * stability * sp.sqrt(fit + _empirical) + stability**2,

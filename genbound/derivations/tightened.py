@@ -93,7 +93,8 @@ _lower = Derivation.of(fisher, fisher, by="of the error's effect", domain=_insid
     2 * now / constant,
     cite="Gross 1975",
     by="the same, solved for the information",
-    witness=_shifted,
+    # Two normal laws of variance C.
+    witness={now: _shift**2 / (2 * constant), fisher: (_shift / constant) ** 2},
 )
 
 dissipation = (

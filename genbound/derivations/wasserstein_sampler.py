@@ -131,6 +131,11 @@ letters = (u, a, mu, v, shift)
 """Argument order of the solved case."""
 
 solved_start = Derivation.of(start, sp.sqrt(a * mu**2 + (1 - sp.sqrt(_v_a)) ** 2))
+_learned = {
+    linear_score.mu_hat: mu + shift,
+    linear_score.s2: v,
+    linear_score.s2_hat: v,
+}
 _solved = {
     distance: solved_distance.expr.subs(_ordered),
     start: solved_start.expr.subs(_ordered),
@@ -168,10 +173,24 @@ by_loss = theorem.at_most(
     using=[cauchy_schwarz],
 )
 
+_vincent = Derivation.of(score_error, score_error, by="explicit loss", domain=_inside).granted(
+    "=",
+    denoising - information_lost,
+    cite="Vincent 2011; Guo, Shamai and Verdu 2005",
+    by="denoising loss less the information lost",
+    witness={
+        score_error: _solved[score_error],
+        denoising: linear_score.denoising.expr.subs(_learned | _ordered),
+        information_lost: (
+            linear_score.information_min.expr - linear_score.information_end.expr
+        ).subs(_learned | _ordered),
+    },
+)
+
 held_out = by_loss.equals(
     gain * start + sp.sqrt(2 * squared_gain * (denoising - information_lost)),
     by="denoising loss less the information lost on the way",
-    using=[Derivation.of(score_error, denoising - information_lost, by="Vincent 2011")],
+    using=[_vincent],
 )
 """What test data know: their denoising loss. Without I_eps - I_T, unknown for data, put 0."""
 
@@ -192,7 +211,7 @@ start_of_moments = Derivation.of(start, start, by="least mean square", domain={a
     sp.sqrt(a * norm2 + (1 - sp.sqrt(1 - a)) ** 2 * d),
     cite="Villani 2009, definition 6.1",
     by=r"\(\alpha X+\sigma\xi\) beside \(\xi\): the same noise",
-    witness={start: solved_start.expr, norm2: mu**2 + v, d: 1},
+    witness={start: sp.sqrt(d) * solved_start.expr, norm2: d * (mu**2 + v)},
 )
 """Only the second moment of the data is needed."""
 

@@ -317,6 +317,25 @@ def test_the_promised_probability():
         assert float(missed) <= failure
 
 
+def test_with_a_moving_scale_the_gap_is_that_of_a_difference():
+    """After one step: the reference's own gap, 0 in the mean, is more than the bound allows."""
+    gen = torch.Generator().manual_seed(8)
+    samples, beta, size, failure = 20_000, 30.0, 4, 0.05
+    data = torch.randn(samples, size, D, generator=gen, dtype=torch.float64)
+    centre2 = data.mean(1).square().sum(-1)
+    share, spread = 2 * KAPPA * RATE, 2 * RATE / beta
+    theorem = pac_bayes.trajectory_gap.to_torch(
+        scale, inverse_temperature, sgld.gradients, pac_bayes.failure, n
+    )
+    moving = 2 * KAPPA * (share**2 * centre2 + D * spread).sqrt()
+    bound = theorem(moving, beta, RATE * 4 * KAPPA**2 * centre2, failure, size)
+    difference = 2 * KAPPA * share * centre2
+    reference = KAPPA * (D - data.square().sum(-1).mean(1))
+    assert abs(float(reference.mean())) <= 4 * float(reference.std()) / math.sqrt(samples)
+    assert float((difference > bound).double().mean()) <= failure
+    assert float((difference + reference > bound).double().mean()) > 2 * failure
+
+
 @given(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(0.01, 0.9))
 def test_units_scale_and_confidence(factor, constant, failure):
     """Another unit of the loss changes the bound by that factor, through the scale alone."""

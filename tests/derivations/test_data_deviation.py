@@ -1,23 +1,26 @@
 import math
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import sympy as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.polynomial.legendre import leggauss
 from scipy.stats import binom
 from sympy import Rational
 
 from genbound.derivation import Derivation
 from genbound.derivations import data_deviation as proof
+from genbound.derivations import data_term
 from genbound.derivations.data_term import n
 from genbound.derivations.sampler_error import span
 from genbound.symbolic import Refuted, verify
 
 
 def test_what_is_granted_is_witnessed():
-    proved = {"coin", "_logarithm"}
+    proved = {"coin", "coin_curvature", "at_a_value", "_logarithm"}
     for name, result in vars(proof).items():
         if isinstance(result, Derivation):
             allowed = {"defined", "proved"} | (set() if name in proved else {"granted"})
@@ -54,6 +57,9 @@ def test_wrong_constants_are_refuted():
                 proof._mixture: proof._apart * proof._binary(proof._q),
             },
         )
+    for result, factor in ((proof.coin_curvature, Rational(99, 100)), (proof.at_a_value, 1 / 2)):
+        with pytest.raises(Refuted):
+            replace(result, steps=result.steps[:-1]).at_most(factor * result.expr, by="wrong")
     with pytest.raises(Refuted):
         replace(proof.coin, steps=proof.coin.steps[:2]).at_most(
             Rational(4, 5) + sp.log(proof._others + 1), by="wrong", using=[proof._logarithm]
@@ -146,3 +152,70 @@ def test_the_data_term_inherits_both(generator):
     opening = replace(proof.by_entropy, steps=proof.by_entropy.steps[:1])
     with pytest.raises(Refuted):
         opening.at_most(proof._excess / 2, by="wrong", using=[proof.sign])
+
+
+LAWS, MOST = 1000, 12
+
+
+@cache
+def two_point_laws() -> dict[str, torch.Tensor]:
+    """Random laws on 0 and D, sizes and times; C of each share k / n, from its definition."""
+    gen = torch.Generator().manual_seed(11)
+    unit = torch.rand(6, LAWS, generator=gen, dtype=torch.float64)
+    size, chance, reach = (2 + (MOST - 1) * unit[0]).floor(), unit[1], 0.1 * 40 ** unit[2]
+    first = 0.003 * 60 ** unit[3]
+    last = first + 0.2 * 15 ** unit[4]
+    count = torch.arange(MOST + 1.0, dtype=torch.float64)[:, None]
+    # The law itself comes last; shares above one stand for no sample, and have no mass.
+    share = torch.cat([(count / size).clamp(max=1), chance[None]])[..., None]
+    noise = torch.linspace(-7, 7, 141, dtype=torch.float64)
+    mass = (-noise.square() / 2).exp() / noise.numel() * 14 * 141 / 140 / math.sqrt(2 * math.pi)
+    totals = torch.zeros(2, MOST + 2, LAWS, dtype=torch.float64)
+    for node, weight in zip(*map(torch.from_numpy, leggauss(32)), strict=True):
+        time = (first.log() + (last / first).log() * (node + 1) / 2).exp()
+        length = weight / 2 * (last / first).log() * time / (last - first)
+        signal, spread = (-time).exp()[:, None], (-(-2 * time).expm1()).sqrt()[:, None]
+        fisher = torch.zeros(MOST + 2, LAWS, dtype=torch.float64)
+        for shown, prior in ((1, share), (0, 1 - share)):
+            x = signal * reach[:, None] * shown + spread * noise
+            odds = signal * reach[:, None] / spread**2 * (x - signal * reach[:, None] / 2)
+            posterior = (share.logit() + odds).sigmoid()
+            relative = (signal * reach[:, None] * posterior - x) / spread**2 + x
+            fisher += prior[..., 0] * (relative.square() * mass).sum(-1)
+        second = share[..., 0] * (signal[:, 0] * reach) ** 2
+        constant = 4 * (second + signal[:, 0] ** 4 / spread[:, 0] ** 2 - fisher)
+        totals += length * torch.stack([constant, fisher])
+    lasting = (-(-2 * last).expm1() + (-2 * first).expm1()) / (last - first) / 2
+    pmf = binom.pmf(count.numpy(), size.numpy(), chance.numpy())
+    return {
+        "n": size, "D": reach, "tau": last - first, "weight": lasting,
+        "constant": totals[0], "fisher": totals[1], "mass": torch.from_numpy(pmf),
+    }  # fmt: skip
+
+
+def test_no_bound_on_the_data_term_fails_for_a_thousand_laws():
+    """Exact probabilities over all samples, for two points at any distance and any times."""
+    found = two_point_laws()
+    own, law = found["constant"][:-1], found["constant"][-1]
+    possible = found["mass"] > 0
+    memorised = data_term.memorised_loss.to_torch(n, span)(found["n"], found["tau"])
+    assert bool((own <= memorised + 1e-6)[possible].all())
+    assert float((own / memorised)[possible].max()) > 0.9
+    term = own - law
+    assert bool(((found["mass"] * term).sum(0) <= 1e-6).all())
+    letters = (proof._weight, proof.support, n, proof.level, proof.fisher_gap)
+    by_moments = proof.by_moments.to_torch(*letters)
+    by_entropy = proof.by_entropy.to_torch(n, span, proof.level)
+    gap = 4 * (found["fisher"][-1] - found["fisher"][:-1])
+
+    def missed(level):
+        return (found["mass"] * (term > level)).sum(0)
+
+    for failure in (0.1, 0.01, 0.001):
+        level = torch.tensor(-math.log(failure), dtype=torch.float64)
+        moments = by_moments(found["weight"], found["D"], found["n"], level, gap / 4) - gap
+        entropy = by_entropy(found["n"], found["tau"], level)
+        # Part of each is no bound: the test can see one that is too small.
+        for known, spread, part in ((gap, moments, 0.8), (0, entropy, 0.1)):
+            assert bool((missed(known + spread + 1e-9) <= failure).all())
+            assert bool((missed(known + part * spread) > failure).any())

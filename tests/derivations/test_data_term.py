@@ -165,6 +165,16 @@ def test_no_sample_breaks_a_bound():
     )
 
 
+def test_what_one_sample_of_the_memoriser_tells():
+    """Minus the mean data term, in nats: the entropy of a sample's law is too small on average."""
+    found = measured()
+    told = [law_entropy(t) - float(found[k].mean()) for t, k in ((FIRST, "first"), (LAST, "last"))]
+    assert math.log(SIZE) > told[0] > told[1] > 0
+    letters = (proof.span, proof.revealed_first, proof.revealed_last)
+    value = float(proof.revealed.to_torch(*letters)(SPAN, *told))
+    assert value == pytest.approx(float(found["data"].mean()), abs=1e-5)
+
+
 def within(samples: Tensor) -> bool:
     return abs(float(samples.mean())) <= 4 * float(samples.std()) / math.sqrt(COUNT)
 

@@ -81,6 +81,36 @@ def test_the_two_forms_of_the_constant(index, weights):
     assert math.isclose(second(2, weights), 0.5)
 
 
+def test_the_radius_is_not_free(generator):
+    """Cauchy noise and a constant gradient, a thousand times: the largest radius, and a larger."""
+    draws = torch.randn(3, 1000, generator=generator, dtype=torch.float64).mul(2).exp()
+    count = torch.randint(1, 1000, (1000,), generator=generator).double()
+    scale, lr, gradient = draws
+    letters = (proof.noise_scale, rate, steps, proof._slope)
+    exact, largest = (
+        Derivation.of(expr, expr).to_torch(*letters)(scale, lr, count, gradient)
+        for expr in (proof.cauchy.steps[0].expr, proof.cauchy_radius)
+    )
+    coefficient = float(proof.stable_constant.expr.subs({proof.index: 1, proof.weights: 1}))
+    bound = proof.stable_complexity.to_torch(
+        proof.constant, sgld.gradients, proof.radius, proof.index, proof.noise_scale
+    )
+    spent = lr * count * gradient**2
+    assert bool((exact <= bound(coefficient, spent, largest, 1.0, scale) + 1e-14).all())
+    assert bool((exact > bound(coefficient, spent, 1.01 * largest, 1.0, scale)).any())
+
+
+@given(st.floats(-5, 5), st.floats(0.2, 3))
+def test_divergence_of_cauchy_laws(shift, scale):
+    angle = torch.linspace(-math.pi / 2, math.pi / 2, 20_001, dtype=torch.float64)[1:-1]
+    x = scale * angle.tan()  # Uniform angles are Cauchy draws.
+    ratio = ((scale**2 + (x - shift).square()) / (scale**2 + x.square())).log()
+    known = proof.cauchy.steps[0].expr.subs(
+        {proof._slope: abs(shift), rate: 1, steps: 1, proof.noise_scale: scale}
+    )
+    assert float(ratio.mean()) == pytest.approx(float(known), abs=2e-3)
+
+
 def test_at_index_two_the_bound_is_that_of_langevin_training():
     at = {proof.index: 2, proof.constant: sp.Rational(1, 2)}
     stable = proof.stable_gap.expr.subs(at)

@@ -36,8 +36,11 @@ def test_what_is_granted_is_witnessed():
 
 @pytest.mark.parametrize(
     "name",
-    ["target", "target_energy", "linear_loss", "linear_risk", "linear_gradient", "linear_gap"],
-)
+    [
+        "target", "noise_prediction", "target_energy", "linear_loss", "linear_risk",
+        "linear_gradient", "linear_gap",
+    ],
+)  # fmt: skip
 def test_a_wrong_last_line_is_refuted(name):
     result = getattr(proof, name)
     with pytest.raises(Refuted):

@@ -307,6 +307,15 @@ WRONG = {
             sgld.batch: n,
         },
     ),
+    "leave one out, whatever the batch": (
+        sgld.left_out,
+        sgld.leave_one_out.expr * sgld.batch / n,
+        sgld.leave_one_out,
+        {
+            sgld.left_out: sgld_solved.inverse_temperature / (4 * n * sgld.batch),
+            sgld.datum_gradients: 1,
+        },
+    ),
     "price": (
         NEXT,
         (1 - rate * sgld_forgetting.decay) * PAST + 0.99 * sgld_forgetting.price.expr * LAST2,

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from genbound.derivation import Derivation
-from genbound.derivations import linear_score, score_slope
+from genbound.derivations import frozen_score, linear_score, score_slope
 from genbound.derivations import wasserstein_sampler as proof
 from genbound.estimators.quadratic_transport import wasserstein2
 from genbound.symbolic import Refuted, verify
+from tests.derivations.test_sampler_steps import random_cases
 
 INSTANCES = 1500
 
@@ -161,3 +162,36 @@ def test_support_is_no_worse_than_two_points():
         steepest = torch.linalg.eigvalsh(covariance)[..., -1].max()
         slope = -1 / (1 - share) + share * steepest / (1 - share) ** 2
         assert float(slope) <= float(bound(share, 1.0)) + 1e-12
+
+
+def test_the_recursion_over_whole_chains(generator):
+    """Three thousand chains of the exponential integrator, at each of their twelve steps."""
+    v, mu, times, shift, tilt = random_cases(generator)
+    place = (frozen_score.share, frozen_score.mu, frozen_score.v)
+    slope_of = frozen_score.true_slope.to_torch(frozen_score.share, frozen_score.v)
+    offset_of, fisher = (
+        law.to_torch(*place) for law in (frozen_score.true_offset, frozen_score.fisher)
+    )
+    error = frozen_score.grid_error.to_torch(*frozen_score.letters)
+    letters = (proof._now, proof._lipschitz, frozen_score.growth, proof.error)
+    bound = proof.one_step.to_torch(*letters, proof._later, proof._earlier)
+    shares, steps = (-2 * times).exp(), -times.diff(dim=0)
+
+    def apart(mean, variance, share):
+        true = 1 + (v - 1) * share
+        return ((mean - share.sqrt() * mu) ** 2 + (variance.sqrt() - true.sqrt()) ** 2).sqrt()
+
+    mean, variance = torch.zeros_like(v), torch.ones_like(v)
+    allowed, tight = apart(mean, variance, shares[0]), []
+    for before, after, h in zip(shares, shares[1:], steps, strict=False):
+        slope, offset = slope_of(before, v) + tilt, offset_of(before, mu + shift, v)
+        fresh = 1 - (-h).exp()
+        pull = (-h).exp() + 2 * slope * fresh
+        missed = error(after, h.exp(), mu, v, slope, offset).clamp_min(0)
+        informations = [fisher(share, mu, v) for share in (after, before)]
+        allowed = bound(allowed, pull.abs(), h.exp(), missed, *informations)
+        mean, variance = pull * mean + 2 * offset * fresh, pull**2 * variance - (-2 * h).expm1()
+        exact = apart(mean, variance, after)
+        assert bool((exact <= allowed + 1e-9).all())
+        tight.append(float((exact / allowed).max()))
+    assert min(tight) > 0.5

@@ -9,8 +9,8 @@ from genbound.derivation import Derivation
 # Citations whose witness stays below them by more than a tenth, by their reasons, and why.
 LOOSE = {
     # No score attains it: within a step the error is a mean of what its end would allow.
-    r"within_step, \(g_t\le g_{k+1}\), \(h_k\le h\), telescoping",
-    r"within_step for each, \(g_t\le g_{k+1}\), \(h_k\le\log3\)",
+    r"each step its length times the above; \(h_k\le h\), telescoping",
+    r"each step its length times the above; \(h_k\le\log3\)",
     # One exchange is enough for a single iterate, and no solved case of a set needs both.
     r"\(J\) of \(n\) data exchanged, twice: \(\mathcal{W}'\) does not know them",
     # The learner of a mean knows one datum for each part of its weights: far from the worst.
