@@ -11,7 +11,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
-__all__ = ["FOLDER", "LARGEST", "Kept", "keep", "kept"]
+__all__ = ["FOLDER", "LARGEST", "Kept", "keep", "kept", "numbers"]
 
 #: The environment variable that names the folder where `keep` leaves its tables.
 FOLDER = "GENBOUND_RESULTS"
@@ -31,6 +32,7 @@ FOLDER = "GENBOUND_RESULTS"
 LARGEST = 500
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|inf|nan)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +114,26 @@ def kept(name: str) -> Kept | None:
         return None
     provenance = yaml.safe_load(origin.read_text(encoding="utf-8"))
     return Kept(_from_csv(table.read_text(encoding="utf-8")), provenance)
+
+
+def numbers(cells: Iterable[object]) -> "np.ndarray":
+    """The numbers in a table's cells, such as `1.2 ± 0.3` or `+0.5 [+0.1, +0.8]`.
+
+    Args:
+        cells: Texts of estimates or of intervals, or plain numbers.
+
+    Returns:
+        One row for each place in a text: the values, then the errors, or the ends of the
+        intervals. Where a cell has fewer numbers than another (an exact value has no error), 0.
+    """
+    import numpy as np
+
+    rows = []
+    for cell in cells:
+        inside, _, power = str(cell).partition(")")  # as in `(1.2 ± 0.3)e-07`
+        rows.append([float(number) * float(f"1{power}") for number in _NUMBER.findall(inside)])
+    width = max(map(len, rows))
+    return np.array([row + [0.0] * (width - len(row)) for row in rows]).T
 
 
 def _check_name(name: str) -> None:

@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genbound.results import FOLDER, LARGEST, Kept, keep, kept
+from genbound.estimate import Estimate
+from genbound.results import FOLDER, LARGEST, Kept, keep, kept, numbers
 
 ORIGIN = {
     "chapter": "sums",
@@ -142,6 +143,34 @@ def test_the_page_shows_the_table_and_where_it_comes_from():
         ._repr_html_()
         .replace(", seeds: 1", "")
     )
+
+
+@given(
+    st.floats(-1e9, 1e9).map(lambda x: round(x, 12)),
+    st.floats(1e-9, 1e3),
+    st.integers(-9, 3),
+)
+def test_the_text_of_an_estimate_is_read_back(value, stderr, power):
+    value, stderr = value * 10.0**power, stderr * 10.0**power
+    found = Estimate(value, stderr, 2, "")
+    (seen,), (error,) = numbers([str(found)])
+    # Two digits of the error are shown; of the value as many, or eight.
+    assert abs(error - stderr) <= 0.06 * stderr
+    assert abs(seen - value) <= max(0.06 * stderr, 1e-7 * abs(value))
+
+
+def test_numbers_of_intervals_and_of_exact_values():
+    assert numbers(["+0.50 [-0.10, +0.80]", "-1.00 [-1.00, -1.00]"]).tolist() == [
+        [0.5, -1.0],
+        [-0.1, -1.0],
+        [0.8, -1.0],
+    ]
+    exact = Estimate(1e-5, 0.0, 0, "")
+    unknown = Estimate(2.0, float("nan"), 0, "")
+    values, errors = numbers([str(exact), "3 ± 1", 4, str(unknown), "inf ± nan"])
+    assert values.tolist() == [1e-5, 3.0, 4.0, 2.0, float("inf")]
+    assert errors[:3].tolist() == [0.0, 1.0, 0.0]
+    assert errors[3] != errors[3] and errors[4] != errors[4]
 
 
 def test_the_device_is_the_one_that_torch_used(book, monkeypatch):

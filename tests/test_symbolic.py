@@ -168,6 +168,18 @@ def test_numbers_need_no_points():
         verify("<=", sp.pi, 3)
 
 
+def test_a_witness_says_whether_it_could_refute():
+    """Half of the range is spent: no. All of it, of either sign and in either direction: yes."""
+    mean, square = sp.symbols("m_1 m_2", real=True)
+    for size, relation in ((x, "<="), (-x, "<="), (x, ">="), (-x, ">=")):
+        sharp = verify(relation, mean, square, witness={mean: size, square: size})
+        assert sharp.detail.endswith("fails there with a tenth less")
+    loose = verify("<=", mean, square, witness={mean: x, square: 2 * x})
+    assert loose.detail.endswith("points")
+    equal = verify("=", mean, square, witness={mean: x, square: x})
+    assert equal.detail.endswith("points")
+
+
 def test_witness():
     mean, square = sp.symbols("m_1 m_2", positive=True)
     witness = {mean: x, square: x**2 + y}

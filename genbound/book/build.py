@@ -1,8 +1,8 @@
 """The book: its chapters are executed only where something changed, then rendered as one site.
 
-Under `_build/`: `cache/<chapter>/<fingerprint>.ipynb` are executed notebooks, each with a small
-record beside it, `staged/` is the tree that Jupyter Book renders, `html/` is the last good site,
-`failed/` holds notebooks up to the cell that raised.
+Under `_build/`: `cache/<chapter>/<fingerprint>.ipynb` are executed notebooks, the newest of each
+chapter, with a small record beside each; `staged/` is the tree that Jupyter Book renders, `html/`
+is the last good site, `failed/` holds notebooks up to the cell that raised.
 """
 
 import subprocess
@@ -104,6 +104,8 @@ def build(
             rendered = site.update(root, executed, packages=packages, say=say)
         except site.SiteError as error:
             raise BookError(str(error)) from error
+        for version in versions.values():
+            history.forget_old(version)
     outcomes = [
         Outcome(v.chapter.name, v.recorded()["seconds"], v in missing) for v in versions.values()
     ]

@@ -16,6 +16,9 @@ from genbound.book.chapters import Chapter
 from genbound.book.fingerprint import Sources, environment
 from genbound.files import whole
 
+#: Runs of a chapter that are kept, so that who goes back to former parameters finds them again.
+KEPT = 8
+
 
 @dataclass(frozen=True)
 class Version:
@@ -68,8 +71,8 @@ def status(versions: Mapping[str, Version]) -> str:
 
 def expected(version: Version) -> float:
     """Seconds of the chapter's most recent run; infinity if it never ran."""
-    records = sorted(version.record.parent.glob("*.json"), key=lambda path: path.stat().st_mtime)
-    return json.loads(records[-1].read_text())["seconds"] if records else float("inf")
+    records = _newest_first(version, "*.json")
+    return json.loads(records[0].read_text())["seconds"] if records else float("inf")
 
 
 def remember(version: Version, seconds: float) -> None:
@@ -84,6 +87,19 @@ def remember(version: Version, seconds: float) -> None:
     }
     with whole(version.record) as partial:
         partial.write_text(json.dumps(record, indent=1))
+
+
+def forget_old(version: Version) -> None:
+    """Remove all but the newest runs of a chapter; this version's own stays, however old."""
+    for notebook in _newest_first(version, "*.ipynb")[KEPT:]:
+        if notebook != version.notebook:
+            notebook.with_suffix(".json").unlink(missing_ok=True)
+            notebook.unlink()
+
+
+def _newest_first(version: Version, pattern: str) -> list[Path]:
+    files = version.notebook.parent.glob(pattern)
+    return sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 @cache

@@ -150,9 +150,10 @@ class Bound:
         rises, falls = slope.is_nonnegative, slope.is_nonpositive
         if not ((rises and side == "upper") or (falls and side == "lower")):
             way = "rises" if rises else "falls" if falls else "neither rises nor falls"
+            called = part.name if isinstance(part, Constant) else part.title
             raise WrongSide(
-                f"{self.name}: {part.title} ({part.symbol}) was measured from the side "
-                f"'{side}', but the bound {way} with it"
+                f"{self.name}: {called} was measured from the side '{side}', "
+                f"but the bound {way} with it"
             )
 
 

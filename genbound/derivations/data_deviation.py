@@ -15,19 +15,16 @@ _slope = sp.Symbol("lambda", positive=True)
 _log_laplace = sp.Symbol(r"{\log\,\mathbb{E}\,e^{\lambda(F-\mathbb{E}F)}}", real=True)
 level = sp.Symbol(r"\log\frac{1}{\zeta}", positive=True)
 _excess = sp.Symbol(r"{(F-\mathbb{E}F)_{\zeta}}", real=True)
-_p = sp.Symbol("p", positive=True)
 
 bounded_differences = Derivation.of(
-    _log_laplace, _log_laplace, by=r"one datum moves \(F\) by at most \(c\)", domain={_p: (0, 1)}
+    _log_laplace, _log_laplace, by=r"one datum moves \(F\) by at most \(c\)"
 ).granted(
     "<=",
     n * (_slope * moved) ** 2 / 8,
     cite="Hoeffding 1963; McDiarmid 1989",
     by="one martingale difference for each datum",
-    # The sum of n tosses of a coin, each worth c or nothing.
-    witness={
-        _log_laplace: n * (sp.log(1 - _p + _p * sp.exp(_slope * moved)) - _p * _slope * moved)
-    },
+    # The sum of n tosses of a fair coin, each worth c or nothing.
+    witness={_log_laplace: n * sp.log(sp.cosh(_slope * moved / 2))},
 )
 """Laplace transform of a function of independent data with bounded differences."""
 

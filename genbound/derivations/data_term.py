@@ -109,16 +109,16 @@ sign = (
 
 # The memoriser, whose score is that of the empirical law.
 _mean_error = sp.Symbol(r"\mathbb{E}\,\varepsilon_{s}", nonnegative=True)
-_mean_empirical = sp.Symbol(r"\mathbb{E}\,\mathcal{L}^{(n)}_{\mathrm{ESM}}", nonnegative=True)
-_mean_gap = sp.Symbol(r"\mathbb{E}\,\mathcal{G}", real=True)
+mean_empirical = sp.Symbol(r"\mathbb{E}\,\mathcal{L}^{(n)}_{\mathrm{ESM}}", nonnegative=True)
+mean_gap = sp.Symbol(r"\mathbb{E}\,\mathcal{G}", real=True)
 
 _mean_parts = decomposition.specialise(
-    {score_error: _mean_error, empirical_error: 0, data_term: mean_data_term, gap: _mean_gap},
+    {score_error: _mean_error, empirical_error: 0, data_term: mean_data_term, gap: mean_gap},
     by=r"means, \(\mathcal{L}^{(n)}_{\mathrm{ESM}}=0\)",
 )
 
 memoriser = (
-    Derivation.of(_mean_gap, _mean_gap, by="mean over samples")
+    Derivation.of(mean_gap, mean_gap, by="mean over samples")
     .equals(_mean_error - mean_data_term, by="decomposition", using=[_mean_parts])
     .equals(
         _mean_error + 4 * mean_fisher,
@@ -246,12 +246,12 @@ entropies = replace(crossover, steps=crossover.steps[:2]).equals(
 """A difference of entropies: the sample's lack of randomness at t_0, less what is left at T."""
 
 assembled_mean = assembled.specialise(
-    {data_term: mean_data_term, empirical_error: _mean_empirical, gap: _mean_gap},
+    {data_term: mean_data_term, empirical_error: mean_empirical, gap: mean_gap},
     by="mean over samples and training",
 ).at_most(
     sp.exp(-2 * horizon) * data_divergence
     + step * fisher_first
-    + span * (_mean_empirical + _mean_gap) / 2,
+    + span * (mean_empirical + mean_gap) / 2,
     by="the mean of the data term is negative",
     using=[sign],
 )

@@ -13,6 +13,7 @@ from sympy.stats import Expectation, Normal, Variance
 
 from genbound.derivation import Derivation
 from genbound.derivations.change_of_measure import divergence, gap, scale, transport
+from genbound.derivations.trade_off import M, a, d, n
 
 prior_loss = sp.Symbol(r"\mathcal{F}_{\pi}", nonnegative=True)
 prior_loss_hat = sp.Symbol(r"\hat{\mathcal{F}}_{\pi}", nonnegative=True)
@@ -172,13 +173,8 @@ subadditive = (
 """The root of a sum is at most the sum of the roots."""
 
 # The solvable case "mean learner": N(mu, I_d), sample mean, |mu|^2 = M; one coordinate at a time.
-a = sp.Symbol("a", positive=True)
-n = sp.Symbol("n", positive=True)
-d = sp.Symbol("d", positive=True)
-M = sp.Symbol("M", positive=True)
-
 letters = (a, n, d, M)
-"""Argument order of the compiled results below, that of `derivations.trade_off`."""
+"""Argument order of the compiled results below, that of :mod:`trade_off`."""
 
 _v = 1 - a
 _mu = sp.sqrt(M / d)

@@ -92,8 +92,12 @@ _counted = Derivation.of(_laplace, _laplace, by=r"losses on the sample, less the
     effective + slope**2 * scale**2 / (2 * n),
     cite="Hoeffding 1963",
     by=r"\(\max\le\sum\) of exponentials of signs",
-    # One datum, losses R and -R: the largest of two signs is R.
-    witness={_laplace: slope * scale, effective: sp.log(2), n: 1},
+    # Losses R and -R, in the limit of many data: a sum of signs is normal.
+    witness={
+        _laplace: sp.log(1 + sp.erf(slope * scale / sp.sqrt(2 * n)))
+        + slope**2 * scale**2 / (2 * n),
+        effective: sp.log(2),
+    },
 )
 _at_slope = _points.at_most(
     effective / slope + slope * scale**2 / (2 * n), by="effective number", using=[_counted]

@@ -107,11 +107,11 @@ bounded = (
         2 * _s2 + 2 * _v2,
         cite="monotonicity of the integral",
         by="the inequality of one coordinate, over coordinates, noise and time",
-        # Two times of weight one each, one coordinate.
+        # Two times of weight one each, one coordinate, a score opposite to its target at both.
         witness={
-            _mean_square: (_one - _two) ** 2 + (_two + 2 * _one) ** 2,
-            _s2: 5 * _one**2,
-            _v2: 2 * _two**2,
+            _mean_square: (2 * _one) ** 2 + (2 * _two) ** 2,
+            _s2: _one**2 + _two**2,
+            _v2: _one**2 + _two**2,
         },
     )
     .at_most(2 * score_size**2 * span + 2 * _v2, by="a bounded score", using=[_score_part])

@@ -32,6 +32,7 @@ gradients2 = sp.Symbol(r"\sum_k\mathbb{E}\|g_{k}\|^{2}", nonnegative=True)
 tau2 = sp.Symbol(r"\tau^{2}", positive=True)
 noise_variance = sp.Symbol(r"\sigma^{2}", positive=True)
 rate = sp.Symbol("eta", positive=True)
+keep = sp.Symbol("rho", positive=True)
 clip = sp.Symbol("L", positive=True)
 steps = sp.Symbol("K", positive=True, integer=True)
 weights = sp.Symbol("p", positive=True)
@@ -138,7 +139,6 @@ step_divergence = Derivation.of(
 """One step of noisy gradient descent from a step without gradient."""
 
 # Full-batch noisy descent of |theta - X|^2 / 2 from theta = 0: linear, so everything is Gaussian.
-_keep = sp.Symbol("rho", positive=True)
 _k = sp.Symbol("k", integer=True, nonnegative=True)
 _kept = sp.Symbol("r", positive=True)
 
@@ -149,32 +149,32 @@ noisy_mean_learner = (
         * channel_information.expr.subs(
             {
                 signal2: (1 - _kept) ** 2 / n,
-                noise2: noise_variance * (1 - _kept**2) / (1 - _keep**2),
+                noise2: noise_variance * (1 - _kept**2) / (1 - keep**2),
             }
         ),
         by=r"\(\theta_K=(1-r)\hat{\mu}+\) noise, \(r=\rho^K\), \(\rho=1-\eta\)",
-        domain={_keep: (0, 1), _kept: (0, 1)},
+        domain={keep: (0, 1), _kept: (0, 1)},
     )
     .equals(
-        d * sp.log(1 + (1 - _kept) * (1 - _keep**2) / (n * noise_variance * (1 + _kept))) / 2,
+        d * sp.log(1 + (1 - _kept) * (1 - keep**2) / (n * noise_variance * (1 + _kept))) / 2,
         by="a difference of squares",
     )
-    .specialise({_kept: _keep**steps}, by=r"\(K\) steps")
+    .specialise({_kept: keep**steps}, by=r"\(K\) steps")
 )
 """Exact information of the last weights of noisy descent: it saturates in the number of steps."""
 
 noisy_gradients = Derivation.of(
     gradients2,
     sp.Sum(
-        _keep ** (2 * _k) * (M + d / n)
-        + d * noise_variance * (1 - _keep ** (2 * _k)) / (1 - _keep**2),
+        keep ** (2 * _k) * (M + d / n)
+        + d * noise_variance * (1 - keep ** (2 * _k)) / (1 - keep**2),
         (_k, 0, steps - 1),
     ),
     by=r"\(\mathbb{E}\|\theta_k-\hat{\mu}\|^2\) along the way",
-    domain={_keep: (0, 1)},
+    domain={keep: (0, 1)},
 ).equals(
-    (1 - _keep ** (2 * steps)) / (1 - _keep**2) * (M + d / n - d * noise_variance / (1 - _keep**2))
-    + steps * d * noise_variance / (1 - _keep**2),
+    (1 - keep ** (2 * steps)) / (1 - keep**2) * (M + d / n - d * noise_variance / (1 - keep**2))
+    + steps * d * noise_variance / (1 - keep**2),
     by="geometric sums",
 )
 """Squared gradients of the same descent, summed: they grow with the steps for ever."""
@@ -192,11 +192,11 @@ clipped = Derivation.of(
 _descent = {
     information: noisy_mean_learner.expr,
     gradients2: noisy_gradients.expr.subs(M, 0),
-    rate: 1 - _keep,
+    rate: 1 - keep,
 }
 
 noisy_sgd = (
-    Derivation.of(information, information, by="of the last weights", domain={_keep: (0, 1)})
+    Derivation.of(information, information, by="of the last weights", domain={keep: (0, 1)})
     .granted(
         "<=",
         rate**2 * gradients2 / (2 * noise_variance),
@@ -211,7 +211,7 @@ noisy_sgd = (
 """Noisy SGD: theta <- theta - eta g + sigma xi; batches and draws are independent of the data."""
 
 noisy_sgd_capacity = (
-    Derivation.of(information, information, by="of the last weights", domain={_keep: (0, 1)})
+    Derivation.of(information, information, by="of the last weights", domain={keep: (0, 1)})
     .granted(
         "<=",
         steps * weights * sp.log(1 + rate**2 * clip**2 / (weights * noise_variance)) / 2,
@@ -222,7 +222,7 @@ noisy_sgd_capacity = (
             steps: 1,
             weights: d,
             clip: sp.sqrt(d / n),
-            rate: 1 - _keep,
+            rate: 1 - keep,
         },
     )
     .at_most(rate**2 * steps * clip**2 / (2 * noise_variance), by=r"\(\log(1+x)\le x\)")

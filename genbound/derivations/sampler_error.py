@@ -117,7 +117,7 @@ variance_step = Derivation.of(
 _clock = sp.log(growth)
 _start_kl = prior_kl.expr.subs(share, share / growth**2)
 _path_kl = prior_kl.expr + learned_cost.expr
-_solved = {
+solved = {
     divergence: gaussian.kl.expr.subs(
         {
             gaussian.m: sp.sqrt(share) * mu,
@@ -136,6 +136,8 @@ _solved = {
     fisher_first: fisher.expr,
     fisher_last: fisher.expr.subs(share, share / growth**2),
 }
+"""Letters of the bound in the solvable case, for witnesses."""
+
 # With r = 0 the sampler is the noising process in equilibrium: the two paths differ in one end.
 # By frozen_score.approach the Fisher information integrates to a difference of divergences.
 _idle = {
@@ -151,7 +153,7 @@ path_divergence = (
         path,
         cite="Cover and Thomas 2006, data processing",
         by="the path contains its end",
-        witness=_solved,
+        witness=solved,
     )
     .granted(
         "=",
@@ -168,7 +170,7 @@ summed = Derivation.of(drift_error, drift_error, by="all steps", domain=domain).
     span * score_error / 2 + step * (fisher_first - fisher_last),
     cite="Conforti, Durmus and Silveri 2023",
     by=r"within_step, \(g_t\le g_{k+1}\), \(h_k\le h\), telescoping",
-    witness=_solved,
+    witness=solved,
 )
 """All steps of length at most h <= log 3; tau eps / 2 is twice sum_k h_k E|r - Y|^2."""
 

@@ -14,7 +14,6 @@ from genbound.derivations import data_term as of_sample
 from genbound.derivations import gaussian
 from genbound.derivations.frozen_score import domain, fisher, growth, mu, prior_kl, share, step, v
 from genbound.derivations.sampler_error import (
-    _solved,
     data_divergence,
     drift_error,
     fisher_first,
@@ -23,6 +22,7 @@ from genbound.derivations.sampler_error import (
     initialisation,
     path_divergence,
     score_error,
+    solved,
     span,
     start,
 )
@@ -46,7 +46,7 @@ constant = sp.Symbol("C_{h}(P)", nonnegative=True)
 sample_constant = sp.Symbol(r"C_{h}(\hat{P})", nonnegative=True)
 
 _d = gaussian.d
-_one_step = {rises: _solved[step] * (_solved[fisher_first] - _solved[fisher_last])}
+_one_step = {rises: solved[step] * (solved[fisher_first] - solved[fisher_last])}
 
 # Every step pays for itself.
 summed = Derivation.of(drift_error, drift_error, by="all steps", domain=domain).granted(
@@ -54,7 +54,7 @@ summed = Derivation.of(drift_error, drift_error, by="all steps", domain=domain).
     span * score_error / 2 + rises,
     cite="Conforti, Durmus and Silveri 2023",
     by=r"within_step for each, \(g_t\le g_{k+1}\), \(h_k\le\log3\)",
-    witness=_solved | _one_step,
+    witness=solved | _one_step,
 )
 """Twice the score error at each start, and what the Fisher information rises within each step."""
 
@@ -63,7 +63,7 @@ longest = Derivation.of(rises, rises, by="all steps").granted(
     step * (fisher_first - fisher_last),
     cite="telescoping",
     by=r"\(h_k\le h\), rises are not negative",
-    witness=_one_step | {letter: _solved[letter] for letter in (step, fisher_first, fisher_last)},
+    witness=_one_step | {letter: solved[letter] for letter in (step, fisher_first, fisher_last)},
 )
 """The form with the longest step; equal for a grid of equal steps."""
 
@@ -168,31 +168,31 @@ _start_of_rate = Derivation.of(start, start, by="of the start", domain=_inside).
 in_expectation = (
     _by_parts.specialise(
         {
-            empirical_error: of_sample._mean_empirical,
+            empirical_error: of_sample.mean_empirical,
             data_term: of_sample.mean_data_term,
-            gap: of_sample._mean_gap,
+            gap: of_sample.mean_gap,
         },
         by="mean over samples and training",
     )
     .at_most(
-        start + rises + span * (of_sample._mean_empirical + of_sample._mean_gap) / 2,
+        start + rises + span * (of_sample.mean_empirical + of_sample.mean_gap) / 2,
         by="the mean of the data term is negative",
         using=[of_sample.sign],
     )
     .at_most(
-        rate + rises + span * (of_sample._mean_empirical + of_sample._mean_gap) / 2,
+        rate + rises + span * (of_sample.mean_empirical + of_sample.mean_gap) / 2,
         by="the start, for any data",
         using=[_start_of_rate],
     )
     .at_most(
-        rate + kernel_rises + span * (of_sample._mean_empirical + of_sample._mean_gap) / 2,
+        rate + kernel_rises + span * (of_sample.mean_empirical + of_sample.mean_gap) / 2,
         by="the steps, for any data",
         using=[rises_of_kernel],
     )
     .specialise(
         {
-            of_sample._mean_empirical: 4 * mean_optimisation / span,
-            of_sample._mean_gap: 4 * mean_gap / span,
+            of_sample.mean_empirical: 4 * mean_optimisation / span,
+            of_sample.mean_gap: 4 * mean_gap / span,
         },
         by=r"\(\bar{s}=2(s+x)\), integrals for means: \(4/\tau\)",
     )

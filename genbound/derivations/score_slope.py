@@ -40,12 +40,19 @@ gaussian_gain = Derivation.of(
 )
 """What a unit of error at the horizon has become at t_min, for the score of a normal law."""
 
-gaussian_gain_equation = Derivation.of(
-    sp.Symbol(r"{\partial_b\log A_b}", real=True),
-    -a * sp.diff(sp.expand_log(sp.log(gaussian_gain.expr), force=True), a),
-    by=r"\(w=ue^{-b}\)",
-    domain=_ends,
-).equals(sp.Rational(1, 2) + gaussian_slope.expr.subs(w, a), by="half plus the slope")
+
+def _rate(grown: Derivation, steepness: Derivation) -> Derivation:
+    """The rate at which a gain grows along the clock."""
+    logarithm = sp.expand_log(sp.log(grown.expr), force=True)
+    return Derivation.of(
+        sp.Symbol(r"{\partial_b\log A_b}", real=True),
+        -a * sp.diff(logarithm, a),
+        by=r"\(w=ue^{-b}\)",
+        domain=_ends,
+    ).equals(sp.Rational(1, 2) + steepness.expr.subs(w, a), by="half plus the slope")
+
+
+gaussian_gain_equation = _rate(gaussian_gain, gaussian_slope)
 
 # Where the exponent comes from: two bumps N(+-M, v) in one coordinate.
 _x = sp.Symbol("x", real=True)
@@ -82,12 +89,7 @@ bump_gain = Derivation.of(
 )
 """The exponential of M^2 w / v_w. For points, v = 0, w / v_w is the signal-to-noise ratio."""
 
-bump_gain_equation = Derivation.of(
-    gaussian_gain_equation.lhs,
-    -a * sp.diff(sp.expand_log(sp.log(bump_gain.expr), force=True), a),
-    by=r"\(w=ue^{-b}\)",
-    domain=_ends,
-).equals(sp.Rational(1, 2) + bump_slope.expr.subs(w, a), by="half plus the slope")
+bump_gain_equation = _rate(bump_gain, bump_slope)
 
 support_slope = Derivation.of(
     slope,

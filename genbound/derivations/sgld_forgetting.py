@@ -93,31 +93,20 @@ price = Derivation.of(
 ).equals(_beta * rate * (1 - rate * decay / 2) / 2, by="the integral")
 """Price of the last squared gradient: the flow's own constants cancel."""
 
-# A quadratic loss around z and any normal start; pi as above.
-_centre, _mean, _spread = sp.symbols("z m_0 s_0", real=True)
-_contraction = 1 - 2 * weight * rate - rate * decay
-
-
-def _from_rest(mean: sp.Expr, spread: sp.Expr) -> sp.Expr:
-    laws = {m: mean, m_2: 0, s2: spread, s2_2: stationary.expr}
-    return kl.expr.subs(laws, simultaneous=True)
-
-
-_quadratic = {
-    _past: _from_rest(_mean, _spread**2),
-    _next: _from_rest(
-        _contraction * _mean + 2 * weight * rate * _centre,
-        _contraction**2 * _spread**2 + 2 * rate / _beta,
-    ),
-    _last2: 4 * weight**2 * ((_mean - _centre) ** 2 + _spread**2),
-}
+# A constant gradient that the decay just balances: weights of the variance at rest stay where they
+# are, and so does their divergence, however many steps are taken.
+_mean = sp.Symbol("m_0", real=True)
+_still = kl.expr.subs(
+    {m: _mean, m_2: 0, s2: stationary.expr, s2_2: stationary.expr}, simultaneous=True
+)
+_at_rest = {_past: _still, _next: _still, _last2: (decay * _mean) ** 2}
 
 forgetting_step = Derivation.of(_next, _next, by="after one more step", domain=_small).granted(
     "<=",
     (1 - rate * decay) * _past + price.expr * _last2,
     cite="Gross 1975, logarithmic Sobolev inequality; Mou, Wang, Zhai and Zheng 2018 in shape",
     by=r"Young with \(c=1\), then \(F^2\ge2\beta\varpi\,\mathrm{KL}\), then Gronwall",
-    witness=_quadratic,
+    witness=_at_rest,
 )
 """One step: the past counts less by the decay, the last gradient at its price."""
 
@@ -160,10 +149,9 @@ forgetting = Derivation.of(
     cite="induction over the steps, from no step at all",
     by="the step above, again and again",
     witness={
-        divergence: _quadratic[_next],
-        start_divergence: _quadratic[_past],
-        forgotten: rate * _quadratic[_last2],
-        steps: 1,
+        divergence: _still,
+        start_divergence: _still,
+        forgotten: rate * _at_rest[_last2] * (1 - (1 - rate * decay) ** steps) / (rate * decay),
     },
 )
 """With weight decay only the last 1 / (rate decay) gradients count."""
@@ -178,6 +166,7 @@ _at_time = sp.Symbol(r"\mathrm{KL}(\rho_{t}\|\pi)", nonnegative=True)
 
 # pi = N(0, s^2), loss kappa (theta - z)^2, any normal start; the flow keeps the share rho of its
 # way to nu.
+_centre, _spread = sp.symbols("z s_0", real=True)
 _gibbs2 = 1 / (1 / s2 + 2 * _beta * weight)
 _gibbs = 2 * _beta * weight * _centre * _gibbs2
 _moved, _moved2 = _gibbs + (_mean - _gibbs) * keep, _gibbs2 + (_spread**2 - _gibbs2) * keep**2

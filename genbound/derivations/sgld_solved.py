@@ -15,7 +15,7 @@ from genbound.derivation import Derivation
 from genbound.derivations import linear_score, parameter_information
 from genbound.derivations.gaussian import kl, m, m_2, s2, s2_2
 from genbound.derivations.linear_score import a, u
-from genbound.derivations.parameter_information import steps
+from genbound.derivations.parameter_information import keep, steps
 from genbound.derivations.trade_off import M, d, n
 
 __all__ = [
@@ -48,7 +48,6 @@ variance = sp.Symbol("v", positive=True)
 weight = sp.Symbol("kappa", positive=True)
 fixed = sp.Symbol("c_{0}", nonnegative=True)
 inverse_temperature = sp.Symbol("beta", positive=True)
-keep = sp.Symbol("rho", positive=True)
 span = sp.Symbol("{(T-t_{0})}", positive=True)
 step = sp.Symbol("k", positive=True, integer=True)
 

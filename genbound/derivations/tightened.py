@@ -155,10 +155,11 @@ girsanov = Derivation.of(end, end, by="where the sampler stops").granted(
     begin + _total,
     cite="Girsanov; the limit q = 0",
     by=r"nothing is forgotten: \(f_t=1\)",
+    # An error that keeps the shift alive: nothing is lost as tau tends to 0.
     witness={
-        end: _shifted_end,
+        end: _shifted_end.subs(_field, _shift),
         begin: _shift**2 / 2,
-        _total: _field**2 * _time,
+        _total: _shift**2 * _time,
     },
 )
 """The usual step: all errors count alike."""

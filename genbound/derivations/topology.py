@@ -32,7 +32,8 @@ iterates = sp.Symbol("k", positive=True, integer=True)
 _radius = sp.Symbol("delta", positive=True)
 _laplace = sp.Symbol(r"{\log\,\mathbb{E}\,e^{\lambda\sup\mathcal{G}}}", real=True)
 _packing = sp.Symbol(r"E^{\alpha}(\mathcal{P})", nonnegative=True)
-_a, _r = sp.symbols("a r", positive=True)
+_a, _r, _v = sp.symbols("a r v", positive=True)
+_m = sp.Symbol("m", real=True)
 
 # Two points with gaps X and -X, X normal of variance R^2 / n: nearly equal for large lambda.
 _opposite = {
@@ -48,7 +49,8 @@ _counted = Derivation.of(_laplace, _laplace, by=r"\(\mathcal{N}\) fixed points")
     witness=_opposite,
 )
 
-# Exponential variable of scale r / lambda: its quantile at e^{-u} is u r / lambda.
+# Of a variable that is m with a probability just above r, and far below otherwise, the quantile at
+# e^{-u} = r is m.
 _at_slope = (
     Derivation.of(
         worst_gap,
@@ -61,7 +63,11 @@ _at_slope = (
         (_laplace + confidence) / slope,
         cite="Chernoff",
         by="Markov's inequality for the exponential",
-        witness={worst_gap: confidence * _r / slope, _laplace: -sp.log(1 - _r)},
+        witness={
+            worst_gap: _m,
+            _laplace: sp.log(_r * sp.exp(slope * _m) + (1 - _r) * sp.exp(slope * (_m - _v))),
+            confidence: -sp.log(_r),
+        },
     )
     .at_most(
         (effective + confidence) / slope + slope * scale**2 / (2 * n),
@@ -76,9 +82,6 @@ union_bound = _at_slope.specialise(
 """With N the number of iterates this is the union bound, which the shape has to beat."""
 
 # One point whose gap is normal, with mean m and variance v.
-_m = sp.Symbol("m", real=True)
-_v = sp.Symbol("v", positive=True)
-
 mean_union_bound = (
     Derivation.of(mean_worst_gap, mean_worst_gap, by=r"data independent of \(\mathcal{W}\)")
     .granted(
@@ -264,4 +267,4 @@ saving = Derivation.of(
     by=r"union bound over \(R/\sqrt{n}+R\sqrt{2u/n}\), the lifetimes' with all iterates in one",
     domain={iterates: (1, None)},
 ).at_most(sp.sqrt(2 * sp.log(iterates)), by=r"\(2\log k\ge1\)")
-"""No shape can be worth more than this factor over counting."""
+"""At that radius of the cover no lifetimes are worth more than this factor over counting."""

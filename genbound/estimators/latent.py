@@ -20,7 +20,7 @@ from torch.distributions import Independent, Normal
 from genbound.estimate import Estimate, mean
 from genbound.estimators.code_mixture import code_divergences
 from genbound.estimators.draws import draw
-from genbound.estimators.spread import from_effects
+from genbound.estimators.spread import from_effects, root
 from genbound.protocols import Autoencoder, Encoder
 
 __all__ = [
@@ -230,17 +230,8 @@ def left_scale(
     losses = importance_losses(model, held_out, samples=samples, generator=generator) - floor
     if bool((losses < 0).any()):
         raise ValueError(f"floor: got {floor}, but a loss of {float(losses.min()) + floor:.6g}")
-    square = mean(losses.square(), method="")
-    root = math.sqrt(square.value)
-    slope = 1 / (2 * root) if root else 0.0
-    return Estimate(
-        root,
-        slope * square.stderr,
-        square.n,
-        f"root mean square of the log-loss less {floor:g}, {samples} codes per datum",
-        "upper",
-        slope * square.influence,
-    )
+    method = f"root mean square of the log-loss less {floor:g}, {samples} codes per datum"
+    return root(mean(losses.square(), method=""), method=method, side="upper")
 
 
 @torch.no_grad()

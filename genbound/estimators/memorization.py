@@ -12,7 +12,8 @@ from torch import Tensor
 
 from genbound import mixtures
 from genbound.estimate import Estimate, mean
-from genbound.estimators.two_sample import gaussian_kernel, joined
+from genbound.estimators.spread import joined
+from genbound.estimators.two_sample import gaussian_kernel
 
 __all__ = ["copies", "kernel_gap", "nearest_distances", "nearest_ratio"]
 

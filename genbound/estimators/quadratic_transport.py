@@ -2,20 +2,19 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import ot
 import torch
 from torch import Tensor
 
 from genbound.estimate import Estimate
-from genbound.estimators.two_sample import joined
+from genbound.estimators.spread import joined, root
+from genbound.estimators.transport import PIVOTS
 
 __all__ = ["frechet", "squared_wasserstein2", "to_standard_normal", "wasserstein2"]
 
 Features = Callable[[Tensor], Tensor]
-
-# Pivots of the network simplex; it stops far earlier unless the samples are of tens of thousands.
-PIVOTS = 10**7
 
 
 def squared_wasserstein2(first: Tensor, second: Tensor) -> Estimate:
@@ -71,18 +70,9 @@ def wasserstein2(first: Tensor, second: Tensor) -> Estimate:
         ValueError: As :func:`squared_wasserstein2`.
     """
     square = squared_wasserstein2(first, second)
-    root = math.sqrt(square.value)
-    if root == 0:
-        return Estimate(0.0, math.nan, square.n, square.method, "consistent")
-    slope = 1 / (2 * root)
-    return Estimate(
-        root,
-        slope * square.stderr,
-        square.n,
-        square.method,
-        "consistent",
-        influence=slope * square.influence,
-    )
+    found = root(square, method=square.method)
+    # Equal samples are no proof of equal laws.
+    return found if found.value else replace(found, stderr=math.nan)
 
 
 def to_standard_normal(mean: Tensor, covariance: Tensor) -> float:

@@ -28,6 +28,10 @@ class RankCorrelation(NamedTuple):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """The coefficient and its interval."""
+        return f"{self.estimate.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+
 
 def tau(quantity: Tensor, gap: Tensor) -> float:
     """Kendall's tau-b of two lists: the share of ordered pairs less that of reversed ones.

@@ -4,7 +4,6 @@ The discrepancy c(x, x~) is a function of two batches of points; the prior of th
 N(0, I_k).
 """
 
-import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -13,6 +12,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from genbound.estimate import Estimate, mean
 from genbound.estimators.draws import draw
+from genbound.estimators.spread import root
 from genbound.protocols import Encoder, EncoderGenerator
 
 __all__ = [
@@ -113,16 +113,8 @@ def left_scale(
     """
     blocks = _blocks(model, held_out, discrepancy, draws, generator, encoded=False)
     square = mean(torch.cat([_squares(block).mean(0) for block in blocks]), method="")
-    root = math.sqrt(square.value)
-    slope = 1 / (2 * root) if root else 0.0
-    return Estimate(
-        root,
-        slope * square.stderr,
-        square.n,
-        f"root mean square of the discrepancy, {draws} generated points per datum",
-        "consistent",
-        slope * square.influence,
-    )
+    method = f"root mean square of the discrepancy, {draws} generated points per datum"
+    return root(square, method=method)
 
 
 @torch.no_grad()

@@ -8,15 +8,13 @@ Since ``g^2 / sigma^2 dt = -d log_snr`` for every linear process, it is half the
 signal-to-noise ratio times ``E ||eps + sigma_t s(x_t, t)||^2`` with that ratio drawn uniformly.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
 from genbound.data import points
 from genbound.estimate import Estimate, mean
 from genbound.estimators.noise_levels import Integrand, between, integrals
-from genbound.estimators.spread import from_effects
+from genbound.estimators.spread import from_effects, root
 from genbound.protocols import ScoreModel
 
 __all__ = [
@@ -213,14 +211,7 @@ def root_mean_product(first: Tensor, second: Tensor, *, method: str) -> Estimate
     Returns:
         ``sqrt(mean first second)``, or 0 with an unknown error where that mean is negative.
     """
-    square = mean(first * second, method="")
-    if square.value <= 0:
-        exact = square.value == 0 and square.stderr == 0
-        return Estimate(0.0, 0.0 if exact else math.nan, square.n, method, "consistent")
-    root = math.sqrt(square.value)
-    slope = 1 / (2 * root)
-    influence = slope * square.influence
-    return Estimate(root, slope * square.stderr, square.n, method, "consistent", influence)
+    return root(mean(first * second, method=""), method=method)
 
 
 def denoising_losses(

@@ -1,4 +1,4 @@
-"""A mean over data whose terms were themselves drawn: one error for both."""
+"""Errors that no mean of known numbers has: of drawn terms, of two samples, of a root."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genbound.estimate import Estimate, Side
 
-__all__ = ["from_effects"]
+__all__ = ["from_effects", "joined", "root"]
 
 
 def from_effects(
@@ -45,3 +45,39 @@ def from_effects(
     rounding = (torch.finfo(torch.float64).eps * float(effects.abs().max())) ** 2
     scale = math.sqrt(variance * n / spread) if spread > rounding else 0.0
     return Estimate(value, math.sqrt(variance), n, method, side, influence=centred * scale)
+
+
+def joined(first: Tensor, second: Tensor) -> Tensor:
+    """The influences of two independent samples as those of one, about whose mean the error is.
+
+    Args:
+        first: Effect of each datum of the first sample, shape ``(n,)``.
+        second: Effect of each datum of the second sample, shape ``(m,)``.
+
+    Returns:
+        Shape ``(n + m,)``, on the CPU: centred, each part scaled by ``(n + m)`` over its length.
+    """
+    size = len(first) + len(second)
+    parts = [(part - part.mean()) * (size / len(part)) for part in (first, second)]
+    return torch.cat(parts).double().cpu()
+
+
+def root(square: Estimate, *, method: str, side: Side = "consistent") -> Estimate:
+    """The root of an estimated square, its error by the slope of the root.
+
+    Args:
+        square: The square; unbiased estimates of small ones may be negative.
+        method: How the square was obtained.
+        side: Side on which the root errs.
+
+    Returns:
+        The root; 0 where the square is not positive. Its error is unknown there (nan), unless the
+        square is exactly 0 without an error.
+    """
+    if square.value <= 0:
+        known = square.value == 0 and square.stderr == 0
+        return Estimate(0.0, 0.0 if known else math.nan, square.n, method, side)
+    value = math.sqrt(square.value)
+    slope = 1 / (2 * value)
+    influence = None if square.influence is None else slope * square.influence
+    return Estimate(value, slope * square.stderr, square.n, method, side, influence)

@@ -6,7 +6,6 @@ best coupling may keep them nearer, so the distance is an upper estimate. Every 
 for the theorems of :mod:`genbound.derivations.stability`.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import islice
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from genbound.estimate import Estimate, mean
+from genbound.estimators import spread
 from genbound.estimators.noise_levels import between, integrals
 from genbound.protocols import ScoreModel
 
@@ -152,11 +152,7 @@ def root(square: Estimate) -> Estimate:
     """
     if not square.value >= 0:
         raise ValueError(f"square: got {square.value}, allowed is >= 0")
-    value = math.sqrt(square.value)
-    slope = 1 / (2 * value) if value else math.nan
-    influence = None if square.influence is None or not value else slope * square.influence
-    stderr = 0.0 if square.stderr == 0 else slope * square.stderr
-    return Estimate(value, stderr, square.n, f"root of: {square.method}", square.side, influence)
+    return spread.root(square, method=f"root of: {square.method}", side=square.side)
 
 
 def random_set_stability(losses: Tensor, retrained: Tensor) -> Estimate:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from genbound import mixtures
 from genbound.estimate import Estimate
+from genbound.estimators.spread import joined
 
 __all__ = ["TwoSampleTest", "energy_distance", "gaussian_kernel", "median_distance", "mmd"]
 
@@ -196,18 +197,3 @@ def _test(
         (1 + int((null >= value).sum())) / (1 + permutations),
         float(null.quantile(0.95)) if permutations else math.nan,
     )
-
-
-def joined(first: Tensor, second: Tensor) -> Tensor:
-    """The influences of two independent samples as those of one, about whose mean the error is.
-
-    Args:
-        first: Effect of each datum of the first sample, shape ``(n,)``.
-        second: Effect of each datum of the second sample, shape ``(m,)``.
-
-    Returns:
-        Shape ``(n + m,)``, on the CPU: centred, each part scaled by ``(n + m)`` over its length.
-    """
-    size = len(first) + len(second)
-    parts = [(part - part.mean()) * (size / len(part)) for part in (first, second)]
-    return torch.cat(parts).double().cpu()

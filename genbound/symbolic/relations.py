@@ -9,7 +9,15 @@ from sympy import stats
 from sympy.stats import Expectation, Variance
 
 from genbound.symbolic.code import plain
-from genbound.symbolic.points import DIGITS, POINTS, Domain, Relation, try_points
+from genbound.symbolic.points import (
+    DIGITS,
+    POINTS,
+    Domain,
+    Refuted,
+    Relation,
+    Undecided,
+    try_points,
+)
 from genbound.symbolic.proofs import is_nonnegative, is_zero
 
 __all__ = ["Domain", "Relation", "Verdict", "verify"]
@@ -65,18 +73,33 @@ def verify(
     if relation not in ("=", "<=", ">="):
         raise ValueError(f"relation: got {relation!r}, allowed are '=', '<=' and '>='")
     left, right = sp.sympify(left), sp.sympify(right)
+    claim = f"{left} {relation} {right}"
     gap = right - left if relation == "<=" else left - right
     if witness is not None:
-        gap = gap.subs(witness, simultaneous=True)
+        gap, right = (side.subs(witness, simultaneous=True) for side in (gap, right))
     gap = plain(_evaluated(gap))
     domain = dict(domain or {})
-    try_points(gap, relation, domain, claim=f"{left} {relation} {right}")
+    try_points(gap, relation, domain, claim=claim)
     if witness is not None:
-        return Verdict("witnessed", f"holds on a solvable family, at {POINTS} random points")
+        detail = f"holds on a solvable family, at {POINTS} random points"
+        if relation != "=" and _is_sharp(gap, plain(_evaluated(right)), domain):
+            detail += "; fails there with a tenth less"
+        return Verdict("witnessed", detail)
     proof = is_zero if relation == "=" else is_nonnegative
     if proof(_unbounded(gap, domain)):
         return Verdict("proved", "reduced to 0" if relation == "=" else "reduced to a sum >= 0")
     return Verdict("sampled", f"holds at {POINTS} random rational points, {DIGITS} digits")
+
+
+def _is_sharp(gap: sp.Expr, bound: sp.Expr, domain: Domain) -> bool:
+    """Whether the family would have refuted a bound that is better by a tenth."""
+    try:
+        try_points(gap - sp.Abs(bound) / 10, "<=", domain, claim="a tenth less")
+    except Refuted:
+        return True
+    except Undecided:
+        return False
+    return False
 
 
 def _evaluated(expr: sp.Expr) -> sp.Expr:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from genbound.book import BookError, ParameterError, build, run
+from genbound.book import BookError, ParameterError, build, history, run
 
 pytestmark = pytest.mark.xdist_group("book")
 
@@ -168,6 +168,17 @@ def test_a_profile_gives_way_to_a_parameter_and_former_runs_are_found_again(book
     assert ran(make(book, profile="small")) == {"one"}
     assert ran(make(book, profile=book / "book" / "profiles" / "small.yml")) == set()
     assert ran(make(book, profile="small", overrides={"one": {"n": 2}})) == set()
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_old_runs_are_forgotten_but_never_that_of_the_site(book, monkeypatch):
+    monkeypatch.setattr(history, "KEPT", 1)
+    assert ran(make(book, overrides={"one": {"n": 3}})) == {"one"}
+    assert _finished(book, "one") == _finished(book, "two") == 1
+    assert ran(make(book)) == {"one"}
+    monkeypatch.setattr(history, "KEPT", 0)
+    assert ran(make(book)) == set()
+    assert _finished(book, "one") == 1
 
 
 @pytest.mark.usefixtures("unrendered")

@@ -26,16 +26,10 @@ def test_what_is_granted_is_witnessed():
 
 
 def test_wrong_constants_are_refuted():
-    coins = {
-        proof._log_laplace: n
-        * (
-            sp.log(1 - proof._p + proof._p * sp.exp(proof._slope * proof.moved))
-            - proof._p * proof._slope * proof.moved
-        )
-    }
+    coins = {proof._log_laplace: n * sp.log(sp.cosh(proof._slope * proof.moved / 2))}
     bound = n * (proof._slope * proof.moved) ** 2 / 8
     with pytest.raises(Refuted):
-        verify("<=", proof._log_laplace, bound / 2, domain={proof._p: (0, 1)}, witness=coins)
+        verify("<=", proof._log_laplace, Rational(99, 100) * bound, witness=coins)
     apart = {proof._mixture: proof._apart * proof._binary(proof._q)}
     with pytest.raises(Refuted):
         verify(

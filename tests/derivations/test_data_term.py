@@ -188,7 +188,7 @@ def test_leaving_out_the_data_term_raises_the_bound(generator):
         proof.fisher_first,
         proof.span,
     )
-    mean = proof.assembled_mean.to_torch(*letters, proof._mean_empirical, proof._mean_gap)
+    mean = proof.assembled_mean.to_torch(*letters, proof.mean_empirical, proof.mean_gap)
     full = proof.assembled.to_torch(*letters, proof.empirical_error, proof.gap, proof.data_term)
     assert bool((mean(*values[:7]) >= full(*values[:7], -values[7])).all())
     opening = score_gap.assembled.specialise({proof.data_term: proof.mean_data_term}, by="mean")

@@ -86,13 +86,13 @@ def test_a_moving_scale_bounds_a_gap_that_one_scale_cannot():
 
 
 WRONG = {
-    "half of the target": (
+    "less of score and target": (
         proof._mean_square,
-        proof._s2 + proof._v2,
+        sp.Rational(99, 50) * (proof._s2 + proof._v2),
         {
-            proof._mean_square: (proof._one - proof._two) ** 2,
+            proof._mean_square: 4 * proof._one**2,
             proof._s2: proof._one**2,
-            proof._v2: proof._two**2,
+            proof._v2: proof._one**2,
         },
     ),
     "a smaller Hoeffding": (

@@ -57,7 +57,7 @@ DESCENT = proof.rate**2 * proof.gradients2 / (2 * proof.noise_variance)
     ],
 )
 def test_wrong_constants_are_refuted(right, witness):
-    domain = {proof._keep: (0, 1), proof._q: (0, 1), n: (1, None)}
+    domain = {proof.keep: (0, 1), proof._q: (0, 1), n: (1, None)}
     with pytest.raises(Refuted):
         verify("<=", proof.information, sp.nsimplify(right), witness=witness, domain=domain)
 
@@ -84,7 +84,7 @@ def test_noisy_descent_is_bounded_and_its_information_saturates():
     gen = torch.Generator().manual_seed(2)
     keep = torch.rand(len(sizes), generator=gen, dtype=torch.float64).clamp(0.01, 0.99)
     steps = torch.randint(1, 100, (len(sizes),), generator=gen).double()
-    letters = (proof._keep, proof.steps, n, d, proof.noise_variance)
+    letters = (proof.keep, proof.steps, n, d, proof.noise_variance)
     exact = proof.noisy_mean_learner.to_torch(*letters)
     truth = exact(keep, steps, sizes, dims, noise2)
     gradients2 = proof.noisy_gradients.to_torch(*letters, M)(
@@ -111,7 +111,7 @@ def test_noisy_descent_against_simulation():
             + noise * torch.randn(count, generator=gen, dtype=torch.float64)
         )
     correlation = float(torch.corrcoef(torch.stack([theta, learned]))[0, 1])
-    letters = (proof._keep, proof.steps, n, d, proof.noise_variance)
+    letters = (proof.keep, proof.steps, n, d, proof.noise_variance)
     point = (1 - rate, steps, size, 1, noise**2)
     exact = float(proof.noisy_mean_learner.to_torch(*letters)(*point))
     # The correlation of normal pairs is known to (1 - rho^2) / sqrt(count).

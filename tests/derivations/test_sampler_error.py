@@ -159,7 +159,7 @@ def test_wrong_constants_are_refuted():
     with pytest.raises(Refuted):
         claim("<=", proof.start, nines * proof.fisher_last / 2, u)
     quiet = {proof.slope: 0, proof.offset: 0, proof.v: 1}
-    idle = {letter: sp.sympify(expr).subs(quiet) for letter, expr in proof._solved.items()}
+    idle = {letter: sp.sympify(expr).subs(quiet) for letter, expr in proof.solved.items()}
     with pytest.raises(Refuted):
         claim("<=", proof.divergence, nines * proof.path, idle)
     with pytest.raises(Refuted):
@@ -179,14 +179,14 @@ def test_neither_term_of_the_grid_can_be_left_out():
     score = proof.span * proof.score_error
     rise = proof.step * (proof.fisher_first - proof.fisher_last)
     with pytest.raises(Refuted):
-        claim("<=", proof.drift_error, rise + score / 5, proof._solved)
+        claim("<=", proof.drift_error, rise + score / 5, proof.solved)
     exact = {
         proof.slope: frozen_score.true_slope.expr.subs(proof.share, proof.share / proof.growth**2),
         proof.offset: frozen_score.true_offset.expr.subs(
             proof.share, proof.share / proof.growth**2
         ),
     }
-    trained = {letter: sp.sympify(expr).subs(exact) for letter, expr in proof._solved.items()}
+    trained = {letter: sp.sympify(expr).subs(exact) for letter, expr in proof.solved.items()}
     with pytest.raises(Refuted):
         claim("<=", proof.drift_error, score + rise / 5, trained)
 

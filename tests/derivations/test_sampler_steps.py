@@ -139,7 +139,7 @@ def test_what_is_granted_is_witnessed():
 
 def test_wrong_constants_are_refuted():
     inside = {proof.share: (0, 1)}
-    true, solved = true_score(), proof._solved | proof._one_step
+    true, solved = true_score(), proof.solved | proof._one_step
     trained = {letter: sp.sympify(expr).subs(true) for letter, expr in solved.items()}
     with pytest.raises(Refuted):
         verify(

@@ -276,7 +276,7 @@ def test_the_second_law_at_any_time():
 
 AT_REST = {sgld_forgetting._mean: 0, sgld_forgetting._spread: sp.sqrt(sgld_forgetting.s2)}
 FLOW = {letter: value.subs(AT_REST) for letter, value in sgld_forgetting._flow.items()}
-QUADRATIC = sgld_forgetting._quadratic
+REST = sgld_forgetting._at_rest
 PAST, NEXT, LAST2 = (getattr(sgld_forgetting, name) for name in ("_past", "_next", "_last2"))
 WRONG = {
     "trajectory": (
@@ -309,15 +309,15 @@ WRONG = {
     ),
     "price": (
         NEXT,
-        (1 - rate * sgld_forgetting.decay) * PAST + 0.6 * sgld_forgetting.price.expr * LAST2,
+        (1 - rate * sgld_forgetting.decay) * PAST + 0.99 * sgld_forgetting.price.expr * LAST2,
         sgld_forgetting.forgetting_step,
-        QUADRATIC,
+        REST,
     ),
     "forgetting twice as fast": (
         NEXT,
-        (1 - rate * sgld_forgetting.decay) ** 2 * PAST + sgld_forgetting.price.expr * LAST2 / 4,
+        (1 - rate * sgld_forgetting.decay) ** 2 * PAST + sgld_forgetting.price.expr * LAST2,
         sgld_forgetting.forgetting_step,
-        QUADRATIC,
+        REST,
     ),
     "second law, less than half": (
         sgld_forgetting.second_law.lhs,

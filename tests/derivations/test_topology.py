@@ -70,12 +70,24 @@ WRONG = {
             / (1 + sp.exp(-proof._s * proof._r)),
         },
     ),
-    "half the level": (
+    "less of the level": (
         proof.worst_gap,
-        (proof._laplace + proof.confidence / 2) / slope,
+        (proof._laplace + sp.Rational(99, 100) * proof.confidence) / slope,
         {
-            proof.worst_gap: proof.confidence * proof._r / slope,
-            proof._laplace: -sp.log(1 - proof._r),
+            proof.worst_gap: proof._m,
+            proof._laplace: sp.log(proof._r * sp.exp(slope * proof._m)),
+            proof.confidence: -sp.log(proof._r),
+        },
+    ),
+    "less than one exchange": (
+        proof.mean_worst_gap,
+        stable_sets._expected_block
+        + sp.Rational(99, 100) * stable_sets.block * stable_sets.stability,
+        {
+            proof.mean_worst_gap: 1 / n,
+            stable_sets._expected_block: 0,
+            stable_sets.stability: 1 / n,
+            stable_sets.block: 1,
         },
     ),
     "symmetrisation for less than twice": (

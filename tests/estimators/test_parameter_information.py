@@ -90,7 +90,7 @@ def test_noisy_sgd_measured_along_its_path():
     start = torch.cat([torch.zeros(1, count, 2).double(), run.trajectory[:-1]])
     norms2 = (start - points.mean(1)).square().sum(-1)
     estimate = estimators.noisy_sgd(norms2, rate, noise)
-    letters = (proof._keep, proof.steps, n, d, proof.noise_variance)
+    letters = (proof.keep, proof.steps, n, d, proof.noise_variance)
     point = (1 - rate, steps, size, 2, noise**2)
     gradients2 = float(proof.noisy_gradients.to_torch(*letters, M)(*point, 2.0))
     solved = rate**2 * gradients2 / (2 * noise**2)

@@ -1,11 +1,13 @@
 import math
 
 import pytest
+import sympy as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genbound.estimators.spread import from_effects
+from genbound.estimate import Estimate, combine, exact, mean
+from genbound.estimators.spread import from_effects, root
 
 
 def test_error_is_that_of_data_and_value_without_the_noise_of_the_effects():
@@ -44,3 +46,21 @@ def test_rounding_of_equal_effects_is_not_blown_up():
     estimate = from_effects(0.0, effects, noise=torch.zeros(3), mean_noise=1.0, method="any")
     assert estimate.stderr == 1.0
     assert float(estimate.influence.abs().max()) == 0.0
+
+
+def test_a_root_is_that_of_the_delta_method():
+    square = mean(torch.rand(50, generator=torch.Generator().manual_seed(1)), method="")
+    letter = sp.Symbol("x", positive=True)
+    known = combine(sp.sqrt(letter), {letter: square}, method="here")
+    found = root(square, method="here")
+    assert found.value == pytest.approx(known.value)
+    assert found.stderr == pytest.approx(known.stderr)
+    torch.testing.assert_close(found.influence, known.influence)
+    assert (found.side, found.n, found.method) == (known.side, known.n, "here")
+
+
+@pytest.mark.parametrize("value", [0.0, -0.2])
+def test_a_root_of_what_is_not_positive_has_no_known_error(value):
+    found = root(Estimate(value, 0.1, 9, ""), method="")
+    assert found.value == 0 and math.isnan(found.stderr) and found.influence is None
+    assert root(exact(0.0, method=""), method="").stderr == 0

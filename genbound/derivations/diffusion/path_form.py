@@ -120,7 +120,6 @@ identity = (
         using=[split_rate],
     )
 )
-
 """D+ before its last step: what is lost on the path apart, nothing is dropped."""
 
 tight_held_out = identity.at_most(
