@@ -32,7 +32,7 @@ bounds:       symbolic estimate derivation derivations sde mixtures sampler data
               estimators bound
 selection:    symbolic estimate derivation derivations sde mixtures sampler data protocols \
               estimators bound bounds plot
-training:     protocols
+training:     files protocols
 models:       symbolic sde protocols
 comparison:   estimate
 plot:
