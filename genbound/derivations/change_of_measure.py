@@ -56,18 +56,12 @@ _m, _c = sp.symbols("m c", real=True)
 _s2 = sp.Symbol("s^{2}", positive=True)
 
 
-def _kl(mean: sp.Expr, variance: sp.Expr) -> sp.Expr:
-    """Divergence of N(mean, variance) from N(0, 1)."""
-    values = {gaussian.m: mean, gaussian.s2: variance, gaussian.m_2: 0, gaussian.s2_2: 1}
-    return gaussian.kl.expr.subs(values, simultaneous=True)
-
-
 # P = N(m, s^2), Q = N(0, 1) and f = c x: the tilted law is N(c, 1).
 _shifted = {
     _mean_p: _c * _m,
     _log_laplace: _c**2 / 2,
-    divergence: _kl(_m, _s2),
-    _to_tilted: _kl(_m - _c, _s2),
+    divergence: gaussian.kl_of(_m, _s2),
+    _to_tilted: gaussian.kl_of(_m - _c, _s2),
 }
 
 variational = (

@@ -155,8 +155,7 @@ constant_rate = Derivation.of(
 
 
 def _channel(at: sp.Expr) -> sp.Expr:
-    values = {gaussian.signal2: at * v, gaussian.noise2: 1 - at}
-    return gaussian.channel_information.expr.subs(values)
+    return gaussian.channel_of(at * v, 1 - at)
 
 
 rate_gaussian = Derivation.of(

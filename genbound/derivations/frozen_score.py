@@ -35,10 +35,7 @@ _state = _mean + sp.sqrt(_variance) * _xi
 
 prior_kl = Derivation.of(
     sp.Symbol(r"\mathrm{KL}(P_{t}\|\pi)", nonnegative=True),
-    gaussian.kl.expr.subs(
-        {gaussian.m: _mean, gaussian.s2: _variance, gaussian.m_2: 0, gaussian.s2_2: 1},
-        simultaneous=True,
-    ),
+    gaussian.kl_of(_mean, _variance),
     by="two normal laws",
     domain={share: (0, 1)},
 )

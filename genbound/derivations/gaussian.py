@@ -7,9 +7,11 @@ from genbound.derivation import Derivation
 
 __all__ = [
     "channel_information",
+    "channel_of",
     "d",
     "entropy",
     "kl",
+    "kl_of",
     "noise2",
     "prior_kl",
     "prior_kl_args",
@@ -43,9 +45,21 @@ kl = Derivation.of(
 ).equals(((s2 + (m - m_2) ** 2) / s2_2 - 1 - sp.log(s2 / s2_2)) / 2, by="moments of x")
 """Divergence between two normal laws, nats."""
 
+
+def kl_of(
+    mean: sp.Expr | int,
+    variance: sp.Expr,
+    mean_2: sp.Expr | int = 0,
+    variance_2: sp.Expr | int = 1,
+) -> sp.Expr:
+    """:data:`kl` of N(mean, variance) from N(mean_2, variance_2), else from N(0, 1)."""
+    laws = {m: mean, s2: variance, m_2: mean_2, s2_2: variance_2}
+    return kl.expr.subs(laws, simultaneous=True)
+
+
 same_variance = Derivation.of(
     sp.Symbol(r"\mathrm{KL}(N(m,s^{2})\|N(m_{2},s^{2}))"),
-    kl.expr.subs(s2_2, s2),
+    kl_of(m, s2, m_2, s2),
     by="equal variances",
 ).equals((m - m_2) ** 2 / (2 * s2), by="collecting terms")
 """Divergence between two normal laws that differ in their means alone, nats."""
@@ -57,13 +71,19 @@ channel_information = Derivation.of(
 ).equals(sp.log(1 + signal2 / noise2) / 2, by="collecting logarithms")
 """Information through a Gaussian channel: signal N(0, q^2), independent noise N(0, r^2)."""
 
+
+def channel_of(signal: sp.Expr, noise: sp.Expr) -> sp.Expr:
+    """:data:`channel_information` of a signal and a noise of these variances."""
+    return channel_information.expr.subs({signal2: signal, noise2: noise}, simultaneous=True)
+
+
 _a = sp.Symbol("a", positive=True)
 _norm2 = sp.Symbol(r"\|x\|^{2}", positive=True)
 
 prior_kl = (
     Derivation.of(
         sp.Symbol(r"\mathrm{KL}(E_T(x)\|\pi)"),
-        d * kl.expr.subs({m: sp.sqrt(_a * _norm2 / d), s2: 1 - _a, m_2: 0, s2_2: 1}),
+        d * kl_of(sp.sqrt(_a * _norm2 / d), 1 - _a),
         by="d equal coordinates after a rotation",
         domain={_a: (0, 1)},
     )

@@ -14,16 +14,7 @@ from sympy.stats import Expectation, Normal
 
 from genbound.derivation import Derivation
 from genbound.derivations import trade_off
-from genbound.derivations.gaussian import (
-    channel_information,
-    kl,
-    m,
-    m_2,
-    noise2,
-    s2,
-    s2_2,
-    signal2,
-)
+from genbound.derivations.gaussian import channel_of, kl_of, signal2
 from genbound.derivations.trade_off import B, M, a, b, d, n
 
 information = sp.Symbol(r"{I(\tilde{X};S|Z)}", nonnegative=True)
@@ -52,7 +43,7 @@ _gap2 = sp.Symbol(r"\|s-\bar{s}\|^{2}", positive=True)
 
 step_divergence = Derivation.of(
     sp.Symbol(r"\mathrm{KL}_{\mathrm{step}}"),
-    d * kl.expr.subs({m: _step * sp.sqrt(_gap2 / d), m_2: 0, s2: _step, s2_2: _step}),
+    d * kl_of(_step * sp.sqrt(_gap2 / d), _step, variance_2=_step),
     by=r"two steps of clock \(\delta\) from one state, per coordinate",
 ).equals(_step * _gap2 / 2, by="equal variances")
 """Divergence of one Gaussian step from the same step with another score."""
@@ -130,8 +121,7 @@ norm_is_enough = Derivation.of(
 
 sample_information = Derivation.of(
     sp.Symbol(r"{I(\tilde{X};X_i|Z)}", real=True),
-    d
-    * channel_information.expr.subs({signal2: (_v / n) ** 2, noise2: _v + _v**2 * (n - 1) / n**2}),
+    d * channel_of((_v / n) ** 2, _v + _v**2 * (n - 1) / n**2),
     by=r"Gaussian channel: signal \(vX_i/n\), noise: the other data and the path",
     domain=_below_one | {n: (1, None)},
 ).equals(d * sp.log((1 + _v / n) / (1 + _v * (n - 1) / n**2)) / 2, by="collecting logarithms")
@@ -175,7 +165,7 @@ generator_term = sample_wise.at_most(
 capacity = (
     Derivation.of(
         sp.Symbol(r"{I(Y_{k+1};S|Y_{k},Z)}", nonnegative=True),
-        d * channel_information.expr.subs({signal2: _step**2 * norm**2 / d, noise2: _step}),
+        d * channel_of(_step**2 * norm**2 / d, _step),
         by=r"most that a Gaussian channel carries: power \(\delta^2 L^2\), noise \(\delta\)",
     )
     .equals(d * sp.log(1 + _step * norm**2 / d) / 2, by="collecting terms")

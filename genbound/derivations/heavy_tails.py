@@ -21,7 +21,6 @@ batch = sp.Symbol("b", positive=True, integer=True)
 v = sp.Symbol("v", positive=True)
 d = sp.Symbol("d", positive=True, integer=True)
 index = sp.Symbol("alpha", positive=True)
-multiplier = sp.Symbol("{|A|}", positive=True)
 
 _chi2 = ChiSquared("q", batch)
 

@@ -16,7 +16,7 @@ from sympy.stats import Expectation, Normal
 
 from genbound.derivation import Derivation
 from genbound.derivations import gaussian, trade_off
-from genbound.derivations.trade_off import M, a, d, n
+from genbound.derivations.trade_off import B, M, a, d, n
 
 __all__ = [
     "datum_slope",
@@ -40,7 +40,6 @@ __all__ = [
     "zero_reference_slope",
 ]
 
-B = sp.Symbol("B", positive=True)
 R = sp.Symbol("R", positive=True)
 L = sp.Symbol("L", positive=True)
 r = sp.Symbol("r", positive=True)

@@ -166,11 +166,7 @@ gaussian_mmse = Derivation.of(
 information_gaussian = (
     Derivation.of(
         information_slope,
-        _along_clock(
-            gaussian.channel_information.expr.subs(
-                {gaussian.signal2: signal2 * data_variance, gaussian.noise2: _noise2}
-            )
-        ),
+        _along_clock(gaussian.channel_of(signal2 * data_variance, _noise2)),
         by=r"data \(N(\mu,s^2)\), differentiate \(I_b\)",
         domain=_domain,
     )
@@ -183,14 +179,8 @@ information_gaussian = (
 prior_slope = sp.Symbol(r"{\partial_b\,\mathrm{KL}(P_b\|\pi)}", real=True)
 prior_fisher = sp.Symbol(r"{\mathbb{E}\|\nabla\log p_b+x\|^{2}}", nonnegative=True)
 _noised_mean = _mean * sp.sqrt(signal2)
-_from_prior = {
-    gaussian.m: _noised_mean,
-    gaussian.s2: _variance,
-    gaussian.m_2: 0,
-    gaussian.s2_2: 1,
-}
 _noised = Normal("x", _noised_mean, sp.sqrt(_variance))
-_prior_kl = gaussian.kl.expr.subs(_from_prior, simultaneous=True)
+_prior_kl = gaussian.kl_of(_noised_mean, _variance)
 
 stationarity = (
     Derivation.of(
@@ -230,10 +220,7 @@ _share = 1 - _n ** (-2 / d)
 
 collapse_clock = Derivation.of(
     sp.Symbol("I(X;X_{b})", nonnegative=True),
-    d
-    * gaussian.channel_information.expr.subs(
-        {gaussian.signal2: _share, gaussian.noise2: 1 - _share}
-    ),
+    d * gaussian.channel_of(_share, 1 - _share),
     by=r"data \(N(\mu,I_d)\), where \(e^{-b}=1-n^{-2/d}\)",
     domain={_n: (1, None)},
 ).equals(sp.log(_n), by="collecting logarithms")

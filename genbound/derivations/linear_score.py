@@ -141,13 +141,7 @@ ode_variance_start = _at_start(r"V^{\circ}_{0}", ode_variance, s2_hat / _hat_a)
 
 
 def _kl_from_data(name: str, mean: sp.Expr, variance: sp.Expr, by: str) -> Derivation:
-    laws = {
-        gaussian.m: sp.sqrt(u) * mu,
-        gaussian.s2: _v_u,
-        gaussian.m_2: mean,
-        gaussian.s2_2: variance,
-    }
-    return _result(name, gaussian.kl.expr.subs(laws, simultaneous=True), by)
+    return _result(name, gaussian.kl_of(sp.sqrt(u) * mu, _v_u, mean, variance), by)
 
 
 exact = _kl_from_data(
@@ -212,10 +206,7 @@ score_error = _result(
 
 prior = _result(
     r"\mathrm{KL}(P_{T}\|\pi)",
-    gaussian.kl.expr.subs(
-        {gaussian.m: sp.sqrt(a) * mu, gaussian.s2: _v_a, gaussian.m_2: 0, gaussian.s2_2: 1},
-        simultaneous=True,
-    ),
+    gaussian.kl_of(sp.sqrt(a) * mu, _v_a),
     "two normal laws",
 )
 """What the wrong starting law costs."""
@@ -288,8 +279,7 @@ denoising = _result(
 
 
 def _information(name: str, share: sp.Expr) -> Derivation:
-    channel = {gaussian.signal2: s2 * share, gaussian.noise2: 1 - share}
-    return _result(name, gaussian.channel_information.expr.subs(channel), "Gaussian channel")
+    return _result(name, gaussian.channel_of(s2 * share, 1 - share), "Gaussian channel")
 
 
 information_min = _information(r"I_{\varepsilon}", u)

@@ -21,7 +21,6 @@ letters = (w, c, s2, A, b, q, mu, C)
 
 _x = Normal("x", mu, sp.sqrt(C))
 _xi = Normal("xi", 0, 1)
-_channel = {gaussian.signal2: A**2 * C, gaussian.noise2: q}
 
 
 def _result(name: str, expr: sp.Expr, by: str) -> Derivation:
@@ -42,27 +41,19 @@ distortion = _result(
 
 rate = _result(
     r"\mathcal{R}",
-    Expectation(
-        gaussian.kl.expr.subs(
-            {gaussian.m: A * _x + b, gaussian.s2: q, gaussian.m_2: 0, gaussian.s2_2: 1},
-            simultaneous=True,
-        )
-    ),
+    Expectation(gaussian.kl_of(A * _x + b, q)),
     r"mean of \(\mathrm{KL}(N(Ax+b,q)\,\|\,N(0,1))\)",
 ).equals((q + A**2 * C + (A * mu + b) ** 2 - 1 - sp.log(q)) / 2, by=r"moments of \(x\)")
 """E KL(E(X) || pi), one coordinate."""
 
 code_information = _result(
-    "{I(X;Z)}", gaussian.channel_information.expr.subs(_channel), "Gaussian channel"
+    "{I(X;Z)}", gaussian.channel_of(A**2 * C, q), "Gaussian channel"
 ).equals(sp.log((A**2 * C + q) / q) / 2, by="collecting terms")
 """Information that the code carries about the datum, one coordinate."""
 
 aggregate = _result(
     r"\mathrm{KL}(E\#P\|\pi)",
-    gaussian.kl.expr.subs(
-        {gaussian.m: A * mu + b, gaussian.s2: A**2 * C + q, gaussian.m_2: 0, gaussian.s2_2: 1},
-        simultaneous=True,
-    ),
+    gaussian.kl_of(A * mu + b, A**2 * C + q),
     r"all codes together are \(N(A\mu+b, A^2C+q)\)",
 )
 """Divergence of the aggregated posterior from the prior, one coordinate."""
@@ -75,10 +66,7 @@ compensation = rate.equals(
 entropy = _result("h(P)", gaussian.entropy.expr.subs(gaussian.s2, C), "entropy of a normal law")
 model_kl = _result(
     r"\mathrm{KL}(P\|p_{\theta})",
-    gaussian.kl.expr.subs(
-        {gaussian.m: mu, gaussian.s2: C, gaussian.m_2: c, gaussian.s2_2: w**2 + s2},
-        simultaneous=True,
-    ),
+    gaussian.kl_of(mu, C, c, w**2 + s2),
     r"the generator's law is \(N(c, w^2+s^2)\)",
 )
 """The truth: divergence of the generator from the data, one coordinate."""
@@ -86,17 +74,7 @@ model_kl = _result(
 _variance = w**2 + s2
 posterior_kl = _result(
     r"{\mathbb{E}\,\mathrm{KL}(E(X)\|p_{\theta}(\cdot|X))}",
-    Expectation(
-        gaussian.kl.expr.subs(
-            {
-                gaussian.m: A * _x + b,
-                gaussian.s2: q,
-                gaussian.m_2: w * (_x - c) / _variance,
-                gaussian.s2_2: s2 / _variance,
-            },
-            simultaneous=True,
-        )
-    ),
+    Expectation(gaussian.kl_of(A * _x + b, q, w * (_x - c) / _variance, s2 / _variance)),
     "the best encoder is the posterior",
 ).equals(
     (

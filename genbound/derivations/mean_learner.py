@@ -10,7 +10,7 @@ import sympy as sp
 from sympy.stats import Expectation, Normal, Variance
 
 from genbound.derivation import Derivation
-from genbound.derivations.gaussian import channel_information, noise2, signal2
+from genbound.derivations.gaussian import channel_of
 
 u = sp.Symbol("u", positive=True)
 r = sp.Symbol("r", positive=True)
@@ -90,8 +90,7 @@ gap = _result(
 
 
 def _information(name: str, signal: sp.Expr, noise: sp.Expr, by: str) -> Derivation:
-    channel = {signal2: signal, noise2: noise}
-    return _result(name, d * channel_information.expr.subs(channel), by)
+    return _result(name, d * channel_of(signal, noise), by)
 
 
 information_min = _information(

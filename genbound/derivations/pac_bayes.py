@@ -10,12 +10,13 @@ import sympy as sp
 
 from genbound.derivation import Derivation
 from genbound.derivations.change_of_measure import scale
-from genbound.derivations.gaussian import kl, m, m_2, s2, s2_2
+from genbound.derivations.gaussian import kl_of, m, s2
 from genbound.derivations.sgld import divergence, trajectory
 from genbound.derivations.sgld_forgetting import energy_drop, forgetting
 from genbound.derivations.trade_off import n
 
 __all__ = [
+    "at_divergence",
     "confidence",
     "failure",
     "flow_gap",
@@ -61,7 +62,7 @@ square_moment = (
 _prior2 = 2 * (1 - _w) * scale**2 / n
 _tilt = {
     _second: m**2 + s2,
-    divergence: kl.expr.subs({m_2: 0, s2_2: _prior2}),
+    divergence: kl_of(m, s2, variance_2=_prior2),
     _log_laplace: -sp.log(_w) / 2,
 }
 _p, _q, _share = sp.symbols("p q r", positive=True)

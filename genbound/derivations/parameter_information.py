@@ -9,16 +9,7 @@ mean, M = |mu|^2. The information per datum, mean_i I(theta; X_i), is at most I(
 import sympy as sp
 
 from genbound.derivation import Derivation
-from genbound.derivations.gaussian import (
-    channel_information,
-    kl,
-    m,
-    m_2,
-    noise2,
-    s2,
-    s2_2,
-    signal2,
-)
+from genbound.derivations.gaussian import channel_of, kl_of
 from genbound.derivations.trade_off import M, d, n
 
 information = sp.Symbol(r"I(\theta;S)", nonnegative=True)
@@ -41,14 +32,14 @@ bits = sp.Symbol("b", positive=True)
 # Mean learner with Gaussian noise of variance tau^2 on its weights.
 mean_learner = Derivation.of(
     information,
-    d * channel_information.expr.subs({signal2: 1 / n, noise2: tau2}),
+    d * channel_of(1 / n, tau2),
     by=r"Gaussian channel: signal \(\hat{\mu}\), noise \(\tau\xi\)",
 ).equals(d * sp.log(1 + 1 / (n * tau2)) / 2, by="collecting terms")
 """Exact information of the noisy sample mean in the sample."""
 
 mean_learner_datum = Derivation.of(
     datum_information,
-    d * channel_information.expr.subs({signal2: 1 / n**2, noise2: (n - 1) / n**2 + tau2}),
+    d * channel_of(1 / n**2, (n - 1) / n**2 + tau2),
     by=r"Gaussian channel: signal \(X_i/n\), noise: the other data and \(\tau\xi\)",
     domain={n: (1, None)},
 ).equals(d * sp.log((1 / n + tau2) / ((n - 1) / n**2 + tau2)) / 2, by="collecting logarithms")
@@ -67,7 +58,7 @@ per_datum = Derivation.of(
 
 weight_divergence = Derivation.of(
     sp.Symbol(r"\mathrm{KL}_{\theta}"),
-    d * kl.expr.subs({m: sp.sqrt(moved2 / d), m_2: 0, s2: tau2, s2_2: tau2}),
+    d * kl_of(sp.sqrt(moved2 / d), tau2, variance_2=tau2),
     by=r"\(N(\theta,\tau^2I)\) from \(N(\theta_0,\tau^2I)\), per coordinate",
 ).equals(moved2 / (2 * tau2), by="equal variances")
 """Noisy weights from the same noise around a fixed point."""
@@ -130,10 +121,7 @@ ordering = (
 
 step_divergence = Derivation.of(
     sp.Symbol(r"\mathrm{KL}_{\mathrm{step}}"),
-    d
-    * kl.expr.subs(
-        {m: rate * sp.sqrt(gradient2 / d), m_2: 0, s2: noise_variance, s2_2: noise_variance}
-    ),
+    d * kl_of(rate * sp.sqrt(gradient2 / d), noise_variance, variance_2=noise_variance),
     by=r"\(N(\theta-\eta g,\sigma^2I)\) from \(N(\theta,\sigma^2I)\)",
 ).equals(rate**2 * gradient2 / (2 * noise_variance), by="equal variances")
 """One step of noisy gradient descent from a step without gradient."""
@@ -145,13 +133,7 @@ _kept = sp.Symbol("r", positive=True)
 noisy_mean_learner = (
     Derivation.of(
         information,
-        d
-        * channel_information.expr.subs(
-            {
-                signal2: (1 - _kept) ** 2 / n,
-                noise2: noise_variance * (1 - _kept**2) / (1 - keep**2),
-            }
-        ),
+        d * channel_of((1 - _kept) ** 2 / n, noise_variance * (1 - _kept**2) / (1 - keep**2)),
         by=r"\(\theta_K=(1-r)\hat{\mu}+\) noise, \(r=\rho^K\), \(\rho=1-\eta\)",
         domain={keep: (0, 1), _kept: (0, 1)},
     )

@@ -59,9 +59,7 @@ _x = Normal("x", _mu, 1)
 
 
 def _information(noise_variance: sp.Expr) -> sp.Expr:
-    return gaussian.channel_information.expr.subs(
-        {gaussian.signal2: 1 - noise_variance, gaussian.noise2: noise_variance}
-    )
+    return gaussian.channel_of(1 - noise_variance, noise_variance)
 
 
 denoising = (

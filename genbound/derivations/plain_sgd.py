@@ -11,7 +11,7 @@ import sympy as sp
 from sympy.stats import Normal, Variance
 
 from genbound.derivation import Derivation
-from genbound.derivations.gaussian import kl, m, m_2, s2, s2_2
+from genbound.derivations.gaussian import kl_of
 from genbound.derivations.parameter_information import gradient2, rate, steps, weights
 from genbound.derivations.sgld import batch, step_divergence
 from genbound.derivations.sgld_solved import inverse_temperature, keep, noise_spread, weight
@@ -56,14 +56,10 @@ price = (
         # If it were normal with equal axes, it would be this divergence.
         witness={
             _cost: weights
-            * kl.expr.subs(
-                {
-                    m: rate * sp.sqrt(gradient2 / weights),
-                    m_2: 0,
-                    s2: batch_noise.expr / weights,
-                    s2_2: batch_noise.expr / weights,
-                },
-                simultaneous=True,
+            * kl_of(
+                rate * sp.sqrt(gradient2 / weights),
+                batch_noise.expr / weights,
+                variance_2=batch_noise.expr / weights,
             )
         },
     )

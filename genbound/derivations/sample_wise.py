@@ -3,7 +3,7 @@
 import sympy as sp
 
 from genbound.derivation import Derivation
-from genbound.derivations.gaussian import channel_information, noise2, signal2
+from genbound.derivations.gaussian import channel_of
 
 __all__ = [
     "chain_rule",
@@ -28,16 +28,12 @@ _known = sp.Symbol(r"I(X_{1};X_{2}|W)", nonnegative=True)
 _a, _b, _tau = sp.symbols("a b tau", positive=True)
 
 
-def _channel(signal: sp.Expr, noise: sp.Expr) -> sp.Expr:
-    return channel_information.expr.subs({signal2: signal, noise2: noise})
-
-
 _linear = {
-    whole: _channel(_a**2 + _b**2, _tau**2),
-    _first: _channel(_a**2, _b**2 + _tau**2),
-    _second: _channel(_b**2, _a**2 + _tau**2),
-    _second_given: _channel(_b**2, _tau**2),
-    _second_joint: _channel(_b**2, _tau**2),
+    whole: channel_of(_a**2 + _b**2, _tau**2),
+    _first: channel_of(_a**2, _b**2 + _tau**2),
+    _second: channel_of(_b**2, _a**2 + _tau**2),
+    _second_given: channel_of(_b**2, _tau**2),
+    _second_joint: channel_of(_b**2, _tau**2),
     # Given W, the two data have correlation -ab / sqrt((a^2 + tau^2) (b^2 + tau^2)).
     _known: -sp.log(1 - (_a * _b) ** 2 / ((_a**2 + _tau**2) * (_b**2 + _tau**2))) / 2,
 }
@@ -83,7 +79,7 @@ _concave = Derivation.of(
 mean_learner = (
     Derivation.of(
         sp.Symbol(r"{\textstyle\sum_i I(W;X_i)}", nonnegative=True),
-        (_others + 1) * _d * _channel(_z - _share * _z, 1 + _share * _z),
+        (_others + 1) * _d * channel_of(_z - _share * _z, 1 + _share * _z),
         by=r"\(W=\hat{\mu}+\tau\xi\), \(n=k+1\), \(z=1/n\tau^2\)",
     )
     .equals(

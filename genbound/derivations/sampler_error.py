@@ -118,14 +118,11 @@ _clock = sp.log(growth)
 _start_kl = prior_kl.expr.subs(share, share / growth**2)
 _path_kl = prior_kl.expr + learned_cost.expr
 solved = {
-    divergence: gaussian.kl.expr.subs(
-        {
-            gaussian.m: sp.sqrt(share) * mu,
-            gaussian.s2: 1 + (v - 1) * share,
-            gaussian.m_2: mean_step.expr.subs(_M, 0),
-            gaussian.s2_2: variance_step.expr.subs(_V, 1),
-        },
-        simultaneous=True,
+    divergence: gaussian.kl_of(
+        sp.sqrt(share) * mu,
+        1 + (v - 1) * share,
+        mean_step.expr.subs(_M, 0),
+        variance_step.expr.subs(_V, 1),
     ),
     path: _path_kl,
     start: _start_kl,

@@ -13,6 +13,7 @@ import sympy as sp
 from genbound.derivation import Derivation
 from genbound.derivations import change_of_measure, parameter_information, sgld_solved
 from genbound.derivations.change_of_measure import sample_gap, scale
+from genbound.derivations.gaussian import channel_of
 from genbound.derivations.parameter_information import (
     datum_information,
     information,
@@ -98,13 +99,7 @@ expected = (
 # Given the weights, the mean gradient is a drift that has not seen the sample.
 step_capacity = Derivation.of(
     sp.Symbol("I_{k}", nonnegative=True),
-    weights
-    * parameter_information.channel_information.expr.subs(
-        {
-            parameter_information.signal2: rate**2 * step_variance / weights,
-            parameter_information.noise2: 2 * rate / _beta,
-        }
-    ),
+    weights * channel_of(rate**2 * step_variance / weights, 2 * rate / _beta),
     by=r"Gaussian channel: signal \(\eta\hat{g}_k\), noise \(\sqrt{2\eta/\beta}\,\xi\)",
 ).equals(
     weights * sp.log(1 + _beta * rate * step_variance / (2 * weights)) / 2, by="collecting terms"

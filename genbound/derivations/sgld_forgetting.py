@@ -10,7 +10,7 @@ Both compare with a law of the weights, here pi, that has not seen the sample.
 import sympy as sp
 
 from genbound.derivation import Derivation
-from genbound.derivations.gaussian import kl, m, m_2, s2, s2_2
+from genbound.derivations.gaussian import kl_of, s2
 from genbound.derivations.parameter_information import rate, steps
 from genbound.derivations.sgld import divergence
 from genbound.derivations.sgld_solved import inverse_temperature, keep, weight
@@ -96,9 +96,7 @@ price = Derivation.of(
 # A constant gradient that the decay just balances: weights of the variance at rest stay where they
 # are, and so does their divergence, however many steps are taken.
 _mean = sp.Symbol("m_0", real=True)
-_still = kl.expr.subs(
-    {m: _mean, m_2: 0, s2: stationary.expr, s2_2: stationary.expr}, simultaneous=True
-)
+_still = kl_of(_mean, stationary.expr, variance_2=stationary.expr)
 _at_rest = {_past: _still, _next: _still, _last2: (decay * _mean) ** 2}
 
 forgetting_step = Derivation.of(_next, _next, by="after one more step", domain=_small).granted(
@@ -172,15 +170,11 @@ _gibbs = 2 * _beta * weight * _centre * _gibbs2
 _moved, _moved2 = _gibbs + (_mean - _gibbs) * keep, _gibbs2 + (_spread**2 - _gibbs2) * keep**2
 
 
-def _normal(mean: sp.Expr, spread: sp.Expr, mean_2: sp.Expr, spread_2: sp.Expr) -> sp.Expr:
-    return kl.expr.subs({m: mean, s2: spread, m_2: mean_2, s2_2: spread_2}, simultaneous=True)
-
-
 _flow = {
-    _at_time: _normal(_moved, _moved2, 0, s2),
-    _to_gibbs: _normal(_moved, _moved2, _gibbs, _gibbs2),
-    _from_start: _normal(_mean, _spread**2, _gibbs, _gibbs2),
-    start_divergence: _normal(_mean, _spread**2, 0, s2),
+    _at_time: kl_of(_moved, _moved2, 0, s2),
+    _to_gibbs: kl_of(_moved, _moved2, _gibbs, _gibbs2),
+    _from_start: kl_of(_mean, _spread**2, _gibbs, _gibbs2),
+    start_divergence: kl_of(_mean, _spread**2, 0, s2),
     losses: weight * ((_moved - _centre) ** 2 + _moved2),
     start_loss: weight * ((_mean - _centre) ** 2 + _spread**2),
     _log_z: -sp.log(s2 / _gibbs2) / 2 - _beta * weight * _centre**2 * _gibbs2 / s2,

@@ -12,16 +12,7 @@ import sympy as sp
 from sympy.stats import Expectation, Normal
 
 from genbound.derivation import Derivation
-from genbound.derivations.gaussian import (
-    channel_information,
-    kl,
-    m,
-    m_2,
-    noise2,
-    s2,
-    s2_2,
-    signal2,
-)
+from genbound.derivations.gaussian import channel_of, kl_of
 from genbound.derivations.parameter_information import rate
 from genbound.derivations.sgld_forgetting import decay, stationary
 from genbound.derivations.sgld_solved import inverse_temperature, step, variance, weight
@@ -162,17 +153,14 @@ step_variance = Derivation.of(
 
 information = Derivation.of(
     sp.Symbol(r"I(\theta_{k};S)", nonnegative=True),
-    d * channel_information.expr.subs({signal2: share**2 * variance / n, noise2: spread}),
+    d * channel_of(share**2 * variance / n, spread),
     by=r"Gaussian channel: signal \(A\bar{z}\)",
 )
 """Exact information of the weights in the sample."""
 
 divergence = Derivation.of(
     sp.Symbol(r"\mathbb{E}\,\mathrm{KL}(\rho_{k}\|\pi)", nonnegative=True),
-    d
-    * kl.expr.subs(
-        {m: sp.sqrt(share**2 * variance / n), m_2: 0, s2: spread, s2_2: rest}, simultaneous=True
-    ),
+    d * kl_of(sp.sqrt(share**2 * variance / n), spread, variance_2=rest),
     by=r"two normal laws; \(\pi\) is where the chain without gradients rests",
 )
 """Divergence of the trained weights from rest, mean over samples."""

@@ -13,7 +13,7 @@ from sympy.stats import Expectation, Normal
 
 from genbound.derivation import Derivation
 from genbound.derivations import linear_score, parameter_information
-from genbound.derivations.gaussian import kl, m, m_2, s2, s2_2
+from genbound.derivations.gaussian import kl_of
 from genbound.derivations.linear_score import a, u
 from genbound.derivations.parameter_information import keep, steps
 from genbound.derivations.trade_off import M, d, n
@@ -227,10 +227,9 @@ step_variance = Derivation.of(
 
 
 def _divergence(name: str, shift2: sp.Expr, reference: sp.Expr, by: str) -> Derivation:
-    laws = {m: sp.sqrt(shift2), m_2: 0, s2: noise_spread.expr, s2_2: reference}
     return Derivation.of(
         sp.Symbol(name, nonnegative=True),
-        d * kl.expr.subs(laws, simultaneous=True),
+        d * kl_of(sp.sqrt(shift2), noise_spread.expr, variance_2=reference),
         by=by,
         domain=_below_one | {n: (1, None)},
     )

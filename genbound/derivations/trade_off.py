@@ -12,7 +12,7 @@ import sympy as sp
 from sympy.stats import Expectation, Normal, Variance
 
 from genbound.derivation import Derivation
-from genbound.derivations.gaussian import channel_information, noise2, signal2
+from genbound.derivations.gaussian import channel_of
 
 n = sp.Symbol("n", positive=True)
 d = sp.Symbol("d", positive=True)
@@ -116,7 +116,7 @@ rate = _result(
 
 information = _result(
     "I_{T}",
-    d * channel_information.expr.subs({signal2: a, noise2: _v}),
+    d * channel_of(a, _v),
     r"Gaussian channel, signal \(a\), noise \(v\)",
 ).equals(-d * sp.log(_v) / 2, by=r"\(a + v = 1\)")
 """Information I(X; X_T) that the encoder keeps."""
@@ -143,7 +143,7 @@ scale2 = _result(
 
 sample_information = _result(
     r"{I(\hat{\mu};X_i)}",
-    d * channel_information.expr.subs({signal2: 1 / n**2, noise2: (n - 1) / n**2}),
+    d * channel_of(1 / n**2, (n - 1) / n**2),
     r"Gaussian channel: \(X_i/n\) among the others",
     n_min=1,
 ).equals(d * sp.log(n / (n - 1)) / 2, by="collecting logarithms")
@@ -171,7 +171,7 @@ tight_is_bound = path.at_most(tight.expr, by="the gap is bounded")
 
 generator_information = _result(
     r"{I(\tilde{X};S|Z)}",
-    d * channel_information.expr.subs({signal2: _v**2 / n, noise2: _v}),
+    d * channel_of(_v**2 / n, _v),
     r"Gaussian channel: signal \(v\hat{\mu}\), noise \(v\)",
 )
 """Information between a generated sample and the training sample."""

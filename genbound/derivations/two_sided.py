@@ -20,12 +20,6 @@ right_tail = Derivation.of(
 _d = gaussian.d
 
 
-def _kl(variance: sp.Expr) -> sp.Expr:
-    """Divergence of N(0, variance) from N(0, 1)."""
-    values = {gaussian.m: 0, gaussian.m_2: 0, gaussian.s2: variance, gaussian.s2_2: 1}
-    return gaussian.kl.expr.subs(values, simultaneous=True)
-
-
 args = (_r, _d)
 """Argument order of :data:`shrunk` and :data:`stretched`."""
 
@@ -34,10 +28,12 @@ _spread = sp.Symbol(r"\Delta^{2}", nonnegative=True)
 
 shrunk = Derivation.of(
     _spread, (_d * (1 - 1 / (1 + _r)) / 2) ** 2, by=r"\(s^2=1/(1+r)\), below 1"
-).at_most(2 * (_d / 2) * _d * _kl(1 / (1 + _r)), by=r"\(2R^2\,\mathrm{KL}\), \(R^2=d/2\)")
+).at_most(
+    2 * (_d / 2) * _d * gaussian.kl_of(0, 1 / (1 + _r)), by=r"\(2R^2\,\mathrm{KL}\), \(R^2=d/2\)"
+)
 """Where P is narrower, the mean falls, and by no more than the inequality says."""
 
 stretched = Derivation.of(_spread, (_d * _r / 2) ** 2, by=r"\(s^2=1+r\), above 1").at_least(
-    2 * (_d / 2) * _d * _kl(1 + _r), by=r"\(2R^2\,\mathrm{KL}\), \(R^2=d/2\)"
+    2 * (_d / 2) * _d * gaussian.kl_of(0, 1 + _r), by=r"\(2R^2\,\mathrm{KL}\), \(R^2=d/2\)"
 )
 """Where P is wider, the mean rises by more: the two-sided inequality is false at every width."""

@@ -92,12 +92,6 @@ nll_held_out = (
 _signal, _r1, _r2 = sp.symbols("q^2 r_1 r_2", positive=True)
 
 
-def _channel(signal2: sp.Expr, noise2: sp.Expr) -> sp.Expr:
-    return gaussian.channel_information.expr.subs(
-        {gaussian.signal2: signal2, gaussian.noise2: noise2}, simultaneous=True
-    )
-
-
 # theta and phi see one signal through two noises; given theta its variance is the posterior's.
 chain_rule = Derivation.of(
     information_pair, information_pair, by="encoder and generator together"
@@ -107,9 +101,9 @@ chain_rule = Derivation.of(
     cite="Cover and Thomas 2006, theorem 2.5.2",
     by="chain rule",
     witness={
-        information: _channel(_signal, _r1),
-        information_encoder: _channel(_signal * _r1 / (_signal + _r1), _r2),
-        information_pair: _channel(_signal, 1 / (1 / _r1 + 1 / _r2)),
+        information: gaussian.channel_of(_signal, _r1),
+        information_encoder: gaussian.channel_of(_signal * _r1 / (_signal + _r1), _r2),
+        information_pair: gaussian.channel_of(_signal, 1 / (1 / _r1 + 1 / _r2)),
     },
 )
 """Generator's information plus encoder's information, where both networks are in the loss."""
@@ -155,7 +149,7 @@ learned_scale2 = Derivation.of(
 
 learned_information = Derivation.of(
     information,
-    d * _channel(1 / n**2, (n - 1) / n**2),
+    d * gaussian.channel_of(1 / n**2, (n - 1) / n**2),
     by=r"Gaussian channel: \(X_i/n\) among the others",
     domain={n: (1, None)},
 ).equals(d * sp.log(n / (n - 1)) / 2, by="collecting logarithms")

@@ -8,6 +8,7 @@ import ot
 import torch
 from torch import Tensor
 
+from genbound.arguments import Sample, declared
 from genbound.estimate import Estimate
 from genbound.estimators.spread import joined, root
 from genbound.estimators.transport import PIVOTS
@@ -17,7 +18,8 @@ __all__ = ["frechet", "squared_wasserstein2", "to_standard_normal", "wasserstein
 Features = Callable[[Tensor], Tensor]
 
 
-def squared_wasserstein2(first: Tensor, second: Tensor) -> Estimate:
+@declared
+def squared_wasserstein2(first: Sample, second: Sample) -> Estimate:
     """Squared Euclidean Wasserstein-2 distance between two samples, exactly.
 
     ``min over couplings of sum_ij c_ij |x_i - y_j|^2``, by network simplex. It is convex in both
@@ -52,7 +54,8 @@ def squared_wasserstein2(first: Tensor, second: Tensor) -> Estimate:
     return _from_effects(max(float(found["cost"]), 0.0), *prices, method="exact transport")
 
 
-def wasserstein2(first: Tensor, second: Tensor) -> Estimate:
+@declared
+def wasserstein2(first: Sample, second: Sample) -> Estimate:
     """Euclidean Wasserstein-2 distance between two samples: the root of the squared one.
 
     The root is not convex (of a point and a mixture of it with another it is concave in the
@@ -75,6 +78,7 @@ def wasserstein2(first: Tensor, second: Tensor) -> Estimate:
     return found if found.value else replace(found, stderr=math.nan)
 
 
+@declared
 def to_standard_normal(mean: Tensor, covariance: Tensor) -> float:
     """Wasserstein-2 distance of N(mean, covariance) from N(0, I), in closed form.
 
@@ -101,6 +105,7 @@ def to_standard_normal(mean: Tensor, covariance: Tensor) -> float:
     return math.sqrt(float(mean.double().square().sum() + (variances.sqrt() - 1).square().sum()))
 
 
+@declared
 def frechet(first: Tensor, second: Tensor, *, features: Features | None = None) -> Estimate:
     """Squared Frechet distance between the Gaussians fitted to features of two samples.
 

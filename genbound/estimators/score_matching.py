@@ -11,6 +11,7 @@ signal-to-noise ratio times ``E ||eps + sigma_t s(x_t, t)||^2`` with that ratio 
 import torch
 from torch import Tensor
 
+from genbound.arguments import Count, Sample, declared, score_at
 from genbound.data import points
 from genbound.estimate import Estimate, mean
 from genbound.estimators.noise_levels import Integrand, between, integrals
@@ -28,11 +29,12 @@ __all__ = [
 ]
 
 
+@declared
 def denoising(
     model: ScoreModel,
-    data: Tensor,
+    data: Sample,
     *,
-    draws: int,
+    draws: Count,
     generator: torch.Generator,
     horizon: float | None = None,
     t_min: float | None = None,
@@ -59,9 +61,10 @@ def denoising(
     return mean(losses, method=f"denoising score matching, {draws} draws per datum")
 
 
+@declared
 def explicit(
     model: ScoreModel,
-    data: Tensor,
+    data: Sample,
     *,
     draws: int,
     generator: torch.Generator,
@@ -98,9 +101,10 @@ def explicit(
     return from_errors(errors, draws=draws)
 
 
+@declared
 def explicit_errors(
     model: ScoreModel,
-    data: Tensor,
+    data: Sample,
     *,
     draws: int,
     generator: torch.Generator,
@@ -128,7 +132,7 @@ def explicit_errors(
     empirical_score = points(data).path_score(model.process)
 
     def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, noise: Tensor) -> Tensor:
-        learned = noise_scale * model.score(noisy, time)
+        learned = noise_scale * score_at(model.score, noisy, time)
         exact = noise_scale * empirical_score(noisy, time)
         gap = (learned - exact).square().sum(-1)
         # ||learned + noise||^2 - ||exact + noise||^2, without the cancellation
@@ -154,9 +158,10 @@ def from_errors(errors: Tensor, *, draws: int) -> Estimate:
     )
 
 
+@declared
 def left_scale(
     model: ScoreModel,
-    held_out: Tensor,
+    held_out: Sample,
     *,
     draws: int,
     generator: torch.Generator,
@@ -214,11 +219,12 @@ def root_mean_product(first: Tensor, second: Tensor, *, method: str) -> Estimate
     return root(mean(first * second, method=""), method=method)
 
 
+@declared
 def denoising_losses(
     model: ScoreModel,
     data: Tensor,
     *,
-    draws: int,
+    draws: Count,
     generator: torch.Generator,
     horizon: float | None = None,
     t_min: float | None = None,
@@ -261,7 +267,7 @@ def denoising_integrand(model: ScoreModel, data: Tensor) -> Integrand:
     spread = (data - data.mean(0)).square().mean()
 
     def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, noise: Tensor) -> Tensor:
-        error = (noise + noise_scale * model.score(noisy, time)).square().sum(-1)
+        error = (noise + noise_scale * score_at(model.score, noisy, time)).square().sum(-1)
         signal = model.process.moments(time)[0].square() * spread
         share = signal / (signal + noise_scale.squeeze(-1).square())
         # what the best linear score leaves: its mean is known, its noise is not wanted

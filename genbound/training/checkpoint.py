@@ -4,7 +4,6 @@ A run is known by its identity, a dict of strings and numbers; a file with anoth
 refused. Files appear whole or not at all.
 """
 
-import os
 import pickle
 import zlib
 from collections.abc import Mapping
@@ -14,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves  # the trees of torch.func: what a sample may be
+
+from genbound.files import whole
 
 Identity = Mapping[str, str | int | None]
 
@@ -26,10 +27,8 @@ def save(path: Path, identity: Identity, state: Mapping[str, Any]) -> None:
         identity: What the run is.
         state: Nested dicts and lists of tensors and numbers.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".tmp")
-    torch.save({"identity": dict(identity), "state": dict(state)}, draft)
-    os.replace(draft, path)
+    with whole(path) as draft:
+        torch.save({"identity": dict(identity), "state": dict(state)}, draft)
 
 
 def load(path: Path, identity: Identity, *, device: torch.device | str) -> dict[str, Any] | None:

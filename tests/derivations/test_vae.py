@@ -12,6 +12,7 @@ from genbound import Refuted
 from genbound.derivation import Derivation
 from genbound.derivations import vae as proof
 from genbound.derivations.change_of_measure import information
+from genbound.derivations.gaussian import channel_of
 
 CITED = ("defined", "granted")
 CHAIN = ("defined", "proved", "granted")
@@ -52,11 +53,11 @@ def again(derivation: Derivation, expr: sp.Expr) -> Derivation:
     witness = proof._witness_seen | {
         proof.nll: proof._fresh[0],
         proof.nelbo: proof._fresh[1] + proof._fresh[2],
-        information: proof._channel(proof._signal, proof._r1),
-        proof.information_encoder: proof._channel(
+        information: channel_of(proof._signal, proof._r1),
+        proof.information_encoder: channel_of(
             proof._signal * proof._r1 / (proof._signal + proof._r1), proof._r2
         ),
-        proof.information_pair: proof._channel(proof._signal, 1 / (1 / proof._r1 + 1 / proof._r2)),
+        proof.information_pair: channel_of(proof._signal, 1 / (1 / proof._r1 + 1 / proof._r2)),
     }
     return start.granted(cited.relation, expr, cite="a test", by="a slip", witness=witness)
 

@@ -34,7 +34,7 @@ from genbound.derivations.diffusion.letters import (
     scale_generator,
 )
 from genbound.derivations.diffusion.solved import domain, one_datum, population, sample
-from genbound.derivations.gaussian import channel_information, noise2, signal2
+from genbound.derivations.gaussian import channel_of
 
 jensen = Derivation.of(
     kl, kl, by=r"cross-entropy of \(p_\theta=\int g(\cdot|z)\pi(dz)\) less entropy", domain=domain
@@ -195,10 +195,9 @@ smoothed = (
 
 # The learner of a mean, its generated sample and one datum, given the latent; t_min tends to 0.
 _v, _n = 1 - _r, mean_learner.n
-_channel = {signal2: _v**2 / _n**2, noise2: _v + _v**2 * (_n - 1) / _n**2}
 
 _generated = {
-    information: _d * channel_information.expr.subs(_channel),
+    information: _d * channel_of(_v**2 / _n**2, _v + _v**2 * (_n - 1) / _n**2),
     energy: _d * _v / (2 * _n),
 }
 

@@ -27,48 +27,46 @@ from genbound.derivations.diffusion.letters import (
     rate,
     sigma2_min,
 )
-from genbound.derivations.diffusion.solved import domain as _domain
-from genbound.derivations.diffusion.solved import one_datum as _one_datum
-from genbound.derivations.diffusion.solved import population as _population
+from genbound.derivations.diffusion.solved import domain, one_datum, population
 
-path = Derivation.of(kl, kl, by="what the bound is about", domain=_domain).granted(
+path = Derivation.of(kl, kl, by="what the bound is about", domain=domain).granted(
     "<=",
     esm + prior_kl,
     cite="Song, Durkan, Murray and Ermon 2021; Huang, Lim and Courville 2021",
     by="Girsanov on path space, then data processing",
-    witness=_population,
+    witness=population,
 )
 """The path bound: what the score costs plus what the prior costs."""
 
-denoising = Derivation.of(dsm, dsm, by="denoising score matching", domain=_domain).granted(
+denoising = Derivation.of(dsm, dsm, by="denoising score matching", domain=domain).granted(
     "=",
     esm + info_min - info_end,
     cite="Vincent 2011; Guo, Shamai and Verdu 2005",
     by="orthogonality of the posterior mean, then I-MMSE",
-    witness=_population,
+    witness=population,
 )
 """Denoising loss = explicit loss + information lost between t_min and T (any law)."""
 
 denoising_hat = Derivation.of(
-    dsm_hat, dsm_hat, by="the same identity for the empirical law", domain=_domain
+    dsm_hat, dsm_hat, by="the same identity for the empirical law", domain=domain
 ).granted(
     "=",
     esm_hat + info_min_hat - info_end_hat,
     cite="Vincent 2011; Guo, Shamai and Verdu 2005",
     by="orthogonality of the posterior mean, then I-MMSE",
-    witness=_one_datum,
+    witness=one_datum,
 )
 
 generalization = Derivation.of(dsm, dsm_hat + gap, by="definition of the gap")
 
 
 def _concavity(letter: sp.Symbol, hat: sp.Symbol, distance: sp.Symbol) -> Derivation:
-    return Derivation.of(letter, letter, by="entropy of the mean law", domain=_domain).granted(
+    return Derivation.of(letter, letter, by="entropy of the mean law", domain=domain).granted(
         "=",
         hat + distance,
         cite="Cover and Thomas 2006",
         by=r"\(h(P_t)=\mathbb{E}h(\hat{P}_t)+\mathbb{E}\,\mathrm{KL}(\hat{P}_t\|P_t)\)",
-        witness=_one_datum,
+        witness=one_datum,
     )
 
 
@@ -76,23 +74,23 @@ concavity_min = _concavity(info_min, info_min_hat, distance_min)
 concavity_end = _concavity(info_end, info_end_hat, distance_end)
 
 compensation = Derivation.of(
-    prior_kl_hat, prior_kl_hat, by="divergence of the empirical law", domain=_domain
+    prior_kl_hat, prior_kl_hat, by="divergence of the empirical law", domain=domain
 ).granted(
     "=",
     distance_end + prior_kl,
     cite="Topsoe 1967, compensation identity",
     by=r"the mean law of \(\hat{P}_T\) is \(P_T\)",
-    witness=_one_datum,
+    witness=one_datum,
 )
 
 split_rate = Derivation.of(
-    prior_kl_hat, prior_kl_hat, by="aggregated posterior", domain=_domain
+    prior_kl_hat, prior_kl_hat, by="aggregated posterior", domain=domain
 ).granted(
     "=",
     rate - info_end_hat,
     cite="Hoffman and Johnson 2016",
     by="rate = encoder information + aggregated-posterior divergence",
-    witness=_one_datum,
+    witness=one_datum,
 )
 """Encoder's and prior's term are one: rate - information = KL(empirical P_T || pi) >= 0."""
 
@@ -134,12 +132,12 @@ tight = tight_held_out.at_most(
 )
 """Theorem D+: encoder and prior combine exactly; only the gap carries a constant R."""
 
-nelbo = Derivation.of(nll, nll, by="negative log-likelihood at t_min", domain=_domain).granted(
+nelbo = Derivation.of(nll, nll, by="negative log-likelihood at t_min", domain=domain).granted(
     "<=",
     dsm + rate + d / 2 * sp.log(2 * sp.pi * sp.E * sigma2_min),
     cite="Song, Durkan, Murray and Ermon 2021; Huang, Lim and Courville 2021",
     by="path bound for one datum, averaged",
-    witness=_population,
+    witness=population,
 )
 """What held-out data give at once: the path bound of every datum, averaged."""
 
