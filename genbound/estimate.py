@@ -102,10 +102,12 @@ def mean(samples: Tensor, *, method: str, side: Side = "unbiased") -> Estimate:
         Mean with standard error ``std / sqrt(n)``; its influences are the centred values.
 
     Raises:
-        ValueError: If ``samples`` is not a vector of at least two values.
+        ValueError: If ``samples`` is not a vector of at least two values, or a value is nan.
     """
     if samples.ndim != 1 or len(samples) < 2:
         raise ValueError(f"samples: shape {tuple(samples.shape)}, need (n,) with n >= 2")
+    if lost := int(samples.isnan().sum()):
+        raise ValueError(f"samples: {lost} of {len(samples)} are nan, in the {method}")
     samples = samples.detach().double().cpu()
     # The mean of equal numbers is that number, though its last digit may not be.
     constant = bool((samples == samples[0]).all())

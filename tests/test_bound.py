@@ -114,7 +114,7 @@ def test_constants_are_asked_for_by_name(data, generator):
 
 def test_data_are_a_matrix(generator):
     for shape in ((1, 2), (5,), (5, 2, 1)):
-        with pytest.raises(ValueError, match=r"data: shape .* need \(n, d\)"):
+        with pytest.raises(ValueError, match=r"^data: got shape .* \(n, d\)"):
             bound().evaluate(Model(), torch.zeros(shape), generator=generator, R=1.0)
 
 
@@ -149,9 +149,12 @@ def test_sides_that_keep_the_bound(side, data, generator):
 @pytest.mark.parametrize("side", ["lower", "unknown"])
 def test_sides_that_break_it_are_refused_by_name(side, data, generator):
     made = bound(fixed(0.5, side))
-    message = rf"information \(I\) was measured from the side '{side}', but the bound rises"
+    message = f": information was measured from the side '{side}', but the bound rises with it$"
     with pytest.raises(WrongSide, match=message):
         made.evaluate(Model(), data, generator=generator, R=1.0)
+    guess = Estimate(1.0, 0.1, 10, "a guess", side)
+    with pytest.raises(WrongSide, match=f": R was measured from the side '{side}', but"):
+        bound(fixed(0.5, "exact")).evaluate(Model(), data, generator=generator, R=guess)
     ranking = replace(made, holds="ranking only")
     assert ranking.evaluate(Model(), data, generator=generator, R=1.0)["I"].side == side
 
@@ -343,3 +346,15 @@ def test_randomness_comes_from_the_generator(data):
         for seed in (1, 1, 2)
     ]
     assert values[0] == values[1] != values[2]
+
+
+def test_a_bound_without_a_value_says_where(data, generator):
+    made = bound(fixed(math.nan, "exact"))
+    with pytest.raises(ValueError, match=": has no value at .*information = nan, R = 1"):
+        made.evaluate(Model(), data, generator=generator, R=1.0)
+
+
+@pytest.mark.parametrize("value", ["1", None, [1.0]])
+def test_a_constant_is_a_number(value, data, generator):
+    with pytest.raises(TypeError, match=r"^R: got .*, allowed is a number or Estimate"):
+        bound().evaluate(Model(), data, generator=generator, R=value)

@@ -305,3 +305,10 @@ def test_combining_keeps_the_noise_that_influences_do_not_show():
 def test_equal_numbers_have_no_error() -> None:
     found = across([exact(0.1094866721795840631, method="known")] * 7)
     assert (found.value, found.stderr) == (0.1094866721795840631, 0.0)
+
+
+def test_the_mean_of_what_is_no_number_is_refused():
+    samples = torch.tensor([1.0, math.nan, math.nan])
+    with pytest.raises(ValueError, match="^samples: 2 of 3 are nan, in the loss of a net$"):
+        mean(samples, method="loss of a net")
+    assert mean(torch.tensor([1.0, math.inf]), method="").value == math.inf

@@ -17,19 +17,21 @@ LONGEST = 320
 
 TABLE = """
 files:
+arguments:
 symbolic:     files
 estimate:     symbolic
 derivation:   symbolic
 derivations:  symbolic derivation sde
 sde:          symbolic
 mixtures:     symbolic
-sampler:      symbolic sde protocols
+sampler:      arguments symbolic sde protocols
 data:         symbolic estimate sde mixtures
 protocols:
-estimators:   symbolic estimate derivation derivations sde mixtures sampler data protocols
-bound:        symbolic estimate derivation plot
-bounds:       symbolic estimate derivation derivations sde mixtures sampler data protocols \
-              estimators bound
+estimators:   arguments symbolic estimate derivation derivations sde mixtures sampler data \
+              protocols
+bound:        arguments symbolic estimate derivation plot
+bounds:       arguments symbolic estimate derivation derivations sde mixtures sampler data \
+              protocols estimators bound
 selection:    symbolic estimate derivation derivations sde mixtures sampler data protocols \
               estimators bound bounds plot
 training:     protocols

@@ -338,3 +338,14 @@ def test_the_integrator_on_devices(device):
     )
     *_, last = chain
     assert last.state.device.type == device.type and last.state.dtype == torch.float32
+
+
+def test_a_score_that_would_be_broadcast_is_refused():
+    """On the line a score of shape (s,) makes a matrix of the states (s, 1), without a word."""
+    process, start = sde.ou(), torch.ones(5, 1)
+    times = sampler.clock_grid(process, 1.0, 0.1, steps=3)
+    chain = sampler.reverse_chain(
+        process, lambda state, _: -state[:, 0], start, times, generator=torch.Generator()
+    )
+    with pytest.raises(ValueError, match=r"^score: got shape \(5,\) at points of shape \(5, 1\)"):
+        next(chain)

@@ -1,13 +1,16 @@
 """Bound: a derivation, and for each letter of its last line a way to measure it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import sympy as sp
 import torch
 from torch import Tensor
 
+from genbound.arguments import Sample, declared, lacking
 from genbound.bound.breakdown import Breakdown
 from genbound.bound.parts import Assumption, Constant, Term, WrongSide
 from genbound.derivation import Derivation
@@ -60,10 +63,11 @@ class Bound:
                 f"terms or constants absent from the theorem: {_names(given - letters)}"
             )
 
+    @declared
     def evaluate(
         self,
         model: Any,  # noqa: ANN401
-        data: Tensor,
+        data: Sample,
         *,
         generator: torch.Generator,
         **constants: float | Estimate,
@@ -81,13 +85,11 @@ class Bound:
 
         Raises:
             TypeError: If the model lacks a method of the contract, or a constant is unknown.
-            ValueError: If a constant is missing or not a non-negative number, or data are no
-                matrix of at least two rows.
+            ValueError: If a constant is missing or not a non-negative number, data are no finite
+                matrix of at least two rows, or the theorem has no value at what was measured.
             WrongSide: If a term's estimator errs on the side that would break the bound.
         """
         self._check_model(model)
-        if data.ndim != 2 or len(data) < 2:
-            raise ValueError(f"data: shape {tuple(data.shape)}, need (n, d) with n >= 2")
         values = self._constants(model, data, constants)
         measured = {
             term.symbol: term.measure(model, data, generator=generator) for term in self.terms
@@ -97,18 +99,21 @@ class Bound:
             for part in (*self.terms, *self.constants):
                 self._check_side(part, everything)
         trivial = self.trivial.measure(model, data, generator=generator) if self.trivial else None
-        return Breakdown(self, everything, trivial)
+        breakdown = Breakdown(self, everything, trivial)
+        if math.isnan(breakdown.total.value):
+            found = {
+                part: everything[part.symbol].value for part in (*self.terms, *self.constants)
+            }
+            at = ", ".join(f"{_called(part)} = {value:.4g}" for part, value in found.items())
+            raise ValueError(f"{self.name}: has no value at {at}")
+        return breakdown
 
     def latex(self) -> str:
         """The statement of the theorem."""
         return self.theorem.statement()
 
     def _check_model(self, model: Any) -> None:  # noqa: ANN401
-        # Attributes are annotations of the protocol, methods are members of it.
-        members = {name for name in vars(self.contract) if not name.startswith("_")}
-        wanted = members | set(self.contract.__annotations__)
-        missing = sorted(name for name in wanted if not hasattr(model, name))
-        if missing:
+        if missing := lacking(model, self.contract):
             raise TypeError(
                 f"model: {type(model).__name__} is no {self.contract.__name__}, "
                 f"it lacks {', '.join(missing)}"
@@ -133,8 +138,10 @@ class Bound:
                 values[constant.symbol] = exact(constant.known(model, data), method="known")
                 continue
             value = given[constant.name]
-            if not isinstance(value, Estimate):
+            if isinstance(value, Real | Tensor):
                 value = exact(value, method="given")
+            elif not isinstance(value, Estimate):
+                raise TypeError(f"{constant.name}: got {value!r}, allowed is a number or Estimate")
             if not value.value >= 0:
                 raise ValueError(f"{constant.name}: got {value.value}, must be >= 0")
             values[constant.symbol] = value
@@ -151,10 +158,14 @@ class Bound:
         if not ((rises and side == "upper") or (falls and side == "lower")):
             way = "rises" if rises else "falls" if falls else "neither rises nor falls"
             raise WrongSide(
-                f"{self.name}: {part.title} ({part.symbol}) was measured from the side "
-                f"'{side}', but the bound {way} with it"
+                f"{self.name}: {_called(part)} was measured from the side '{side}', "
+                f"but the bound {way} with it"
             )
 
 
 def _names(symbols: set[sp.Symbol]) -> list[str]:
     return sorted(map(str, symbols))
+
+
+def _called(part: Term | Constant) -> str:
+    return part.name if isinstance(part, Constant) else part.title

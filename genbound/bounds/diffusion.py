@@ -8,6 +8,7 @@ Zhu and Shkurti 2025 (arXiv 2506.00849) and the derivations of this package.
 import sympy as sp
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.bound import Assumption, Bound, Constant, Term
 from genbound.bounds import diffusion_terms as measured
 from genbound.derivation import Derivation
@@ -40,6 +41,7 @@ _INFORMATION = Constant(
 )
 
 
+@declared
 def diffusion_kl(
     *,
     draws: int = 64,
@@ -90,6 +92,7 @@ def diffusion_kl(
     )
 
 
+@declared
 def diffusion_kl_tight(*, draws: int = 64, held_out: Tensor | None = None) -> Bound:
     r"""Theorem D+: KL(P_eps || p_theta) with encoder and prior combined exactly.
 
@@ -116,6 +119,7 @@ def diffusion_kl_tight(*, draws: int = 64, held_out: Tensor | None = None) -> Bo
     )
 
 
+@declared
 def diffusion_nll(*, draws: int = 64, held_out: Tensor | None = None) -> Bound:
     r"""Theorem E: test negative log-likelihood at t_min, every letter computed from the sample.
 
@@ -145,6 +149,7 @@ def diffusion_nll(*, draws: int = 64, held_out: Tensor | None = None) -> Bound:
     )
 
 
+@declared
 def diffusion_kl_released(*, draws: int = 64, steps: int = 200) -> Bound:
     """What the released code of the paper evaluates: for comparison, not a bound.
 

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
+from genbound.arguments import declared
 from genbound.bound import Assumption, Bound, Constant, Term
 from genbound.bounds.held_out import gap_term
 from genbound.derivations import encoder_generator as proof
@@ -28,6 +29,7 @@ _TAIL = Assumption("each discrepancy is left-R-sub-Gaussian; only one that is >=
 _FRESH = Assumption("held-out data are fresh draws of P")
 
 
+@declared
 def encoder_generator(
     *,
     discrepancy: Discrepancy,

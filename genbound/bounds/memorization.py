@@ -6,6 +6,7 @@ generator term bounds it; no constant is left to choose, and a total below 1 say
 
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.bound import Assumption, Bound, Constant, Term
 from genbound.bounds.diffusion_terms import path_energy
 from genbound.derivations import memorization as proof
@@ -17,6 +18,7 @@ from genbound.protocols import ScoreModel
 __all__ = ["memorization"]
 
 
+@declared
 def memorization(
     *,
     reference: trajectory.Reference = "prior",

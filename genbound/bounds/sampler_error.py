@@ -14,6 +14,7 @@ import sympy as sp
 import torch
 from torch import Generator, Tensor
 
+from genbound.arguments import Sample, Several, Times, declared
 from genbound.bound import Assumption, Bound, Constant, Term
 from genbound.bounds import diffusion_terms
 from genbound.bounds.held_out import gap_term
@@ -47,13 +48,14 @@ _CLOCK = Constant(
 )
 
 
+@declared
 def sampler_kl(
-    times: Tensor,
+    times: Times,
     *,
     source: Source | None = None,
-    held_out: Tensor | None = None,
+    held_out: Sample | None = None,
     draws: int = 64,
-    law_draws: int = DRAWS,
+    law_draws: Several = DRAWS,
 ) -> Bound:
     r"""KL(P_delta || sampler): initialisation, steps, optimisation, data and generalization.
 
@@ -131,13 +133,14 @@ def sampler_kl(
     )
 
 
+@declared
 def sampler_kl_test_loss(
-    times: Tensor,
+    times: Times,
     *,
     source: Source,
-    held_out: Tensor,
+    held_out: Sample,
     draws: int = 64,
-    law_draws: int = DRAWS,
+    law_draws: Several = DRAWS,
 ) -> Bound:
     r"""The same bound with its three parts put together: test loss less what no score can avoid.
 

@@ -15,6 +15,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.bound import Assumption, Bound, Breakdown, Constant, Term
 from genbound.derivation import Derivation
 from genbound.derivations import pac_bayes, sgld, sgld_forgetting
@@ -127,6 +128,7 @@ _OWN: dict[Form, Assumption] = {
 }
 
 
+@declared
 def sgld_gap(
     form: Form = "trajectory",
     *,
@@ -159,10 +161,6 @@ def sgld_gap(
         Dupuis et al. 2025, in the spirit of Theorem 4.1; after Pensia et al. 2018, Mou et al.
         2018, Negrea et al. 2019, Li et al. 2020 and Harel et al. 2025.
     """
-    if form not in _THEOREMS:
-        raise ValueError(f"form: got {form!r}, allowed are {get_args(Form)}")
-    if scale not in _TAIL:
-        raise ValueError(f"scale: got {scale!r}, allowed are {get_args(Scale)}")
     theorem = _THEOREMS[form][_column(scale, failure_probability)]
     if theorem is None:
         asked = f"scale={scale!r}, failure_probability={failure_probability}"
@@ -190,6 +188,7 @@ def sgld_gap(
     )
 
 
+@declared
 def sgld_forms(
     run: LangevinRun,
     data: Tensor,

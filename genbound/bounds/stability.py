@@ -13,6 +13,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.bound import Assumption, Bound, Constant, Term
 from genbound.bound.parts import Measure
 from genbound.derivation import Derivation
@@ -36,6 +37,7 @@ _ASSUMPTIONS = (
 )
 
 
+@declared
 def stability_gap(*, draws: int = 64) -> Bound:
     r"""Gap of the denoising loss: E gap <= 2 eps_stab sqrt(E training loss) + eps_stab^2.
 
@@ -52,6 +54,7 @@ def stability_gap(*, draws: int = 64) -> Bound:
     return _bound("stability_gap", proof.gap, (_training(draws),), _spare(draws), "nats")
 
 
+@declared
 def stability_root(*, draws: int = 64) -> Bound:
     r"""Root of the loss on fresh data: sqrt(E loss) <= sqrt(E training loss) + eps_stab.
 
@@ -75,6 +78,7 @@ def stability_root(*, draws: int = 64) -> Bound:
     return _bound("stability_root", proof.root_gap, (_training(draws),), trivial, "root of nats")
 
 
+@declared
 def stability_score_error(*, irreducible: float | Estimate, draws: int = 64) -> Bound:
     r"""Score error: E error <= fit + 2 eps_stab sqrt(fit + C(P)) + eps_stab^2.
 

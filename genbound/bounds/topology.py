@@ -6,11 +6,12 @@ stability. In the spirit of Theorem 4.2 of Dupuis, Shariatian, Haddouche, Durmus
 (arXiv 2506.03849), with constants of our own.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 import sympy as sp
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.bound import Assumption, Bound, Constant, Term
 from genbound.derivation import Derivation
 from genbound.derivations import loss_metric, stable_sets
@@ -51,6 +52,7 @@ _THEOREMS: dict[tuple[Form, Metric], tuple[Derivation, tuple[Assumption, ...]]] 
 _untrained, _trained = sp.symbols("untrained trained")
 
 
+@declared
 def topological_gap(
     form: Form = "lifetimes",
     *,
@@ -126,6 +128,11 @@ def _terms(metric: Metric, alpha: float, multiple: float) -> tuple[Term, ...]:
 
 
 def _constants(alpha: float, multiple: float, block: int | None) -> tuple[Constant, ...]:
+    def samples(window: Iterates, data: Tensor) -> int:
+        if (known := window.losses.shape[1]) != len(data):
+            raise ValueError(f"data: got {len(data)}, allowed are the {known} of the losses")
+        return known
+
     def divides(_: Iterates, data: Tensor) -> float:
         if len(data) % block:
             raise ValueError(f"block: got {block}, allowed are divisors of n = {len(data)}")
@@ -136,7 +143,7 @@ def _constants(alpha: float, multiple: float, block: int | None) -> tuple[Consta
         Constant(proof.lipschitz, "L", "Lipschitz constant of the loss in the weights"),
         Constant(proof.dependence, "I_infinity", "what the trajectory knows of the data"),
         Constant(stable_sets.stability, "stability", "rise of the loss per exchanged datum"),
-        Constant(n, "n", "training samples", known=lambda _, data: len(data)),
+        Constant(n, "n", "training samples", known=samples),
         Constant(
             proof.iterates, "iterates", "different iterates", known=lambda w, _: w.distinct()
         ),
@@ -170,8 +177,6 @@ def _check(
     block: int | None,
     failure_probability: float,
 ) -> None:
-    if form not in get_args(Form):
-        raise ValueError(f"form: got {form!r}, allowed are {get_args(Form)}")
     if (form, metric) not in _THEOREMS:
         allowed = tuple(m for f, m in _THEOREMS if f == form)
         raise ValueError(f"metric: got {metric!r}, allowed for {form!r} are {allowed}")

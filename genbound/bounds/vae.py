@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Bernoulli, Independent
 
+from genbound.arguments import declared
 from genbound.bound import Assumption, Bound, Constant, Term
 from genbound.bounds.held_out import gap_term
 from genbound.derivations import vae as proof
@@ -35,6 +36,7 @@ _INFORMATION = Constant(
 )
 
 
+@declared
 def vae_nll(*, draws: int = 64, held_out: Tensor | None = None) -> Bound:
     r"""Test negative log-likelihood, ``D + rate + gap``.
 
@@ -73,6 +75,7 @@ def vae_nll(*, draws: int = 64, held_out: Tensor | None = None) -> Bound:
     )
 
 
+@declared
 def vae_paper(*, reference: Decoder, draws: int = 64) -> Bound:
     """What the paper plots for VAEs: for comparison, not a bound.
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from torch import Generator, Tensor
 
+from genbound.arguments import declared
 from genbound.bound import Assumption, Bound, Constant, Term
 from genbound.bound.parts import Measure
 from genbound.bounds.encoder_generator import Scales, parts
@@ -28,6 +29,7 @@ _FIXED = Assumption("the encoder does not depend on the sample: its codes follow
 _FRESH = Assumption("held-out data are fresh draws of P")
 
 
+@declared
 def wasserstein(*, draws: int = 16, held_out: Tensor | None = None) -> Bound:
     r"""Theorem B+: W_1(P, G#pi) by the coupling through the encoder.
 
@@ -86,6 +88,7 @@ def wasserstein(*, draws: int = 16, held_out: Tensor | None = None) -> Bound:
     )
 
 
+@declared
 def wasserstein_product(
     *,
     draws: int = 16,

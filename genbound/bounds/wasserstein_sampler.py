@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
+from genbound.arguments import Count, Sample, declared, score_at
 from genbound.bound import Assumption, Bound, Term
 from genbound.data.source import Source
 from genbound.derivations import wasserstein_sampler as proof
@@ -19,14 +20,15 @@ from genbound.protocols import ScoreModel
 __all__ = ["wasserstein_sampler"]
 
 
+@declared
 def wasserstein_sampler(
     *,
     slope: Slope,
     source: Source | None = None,
-    held_out: Tensor | None = None,
+    held_out: Sample | None = None,
     information: float = 0.0,
     start: float | None = None,
-    levels: int = 64,
+    levels: Count = 64,
     draws: int = 512,
 ) -> Bound:
     r"""W_2 between the data noised to ``t_min`` and what the reverse process ends in.
@@ -160,7 +162,7 @@ def _errors(
     noise = torch.randn(data.shape, generator=generator, dtype=data.dtype, device=data.device)
     time = times.to(data).repeat_interleave(len(data) // len(times))
     noisy = model.process.perturb(data, time, noise)
-    gap = model.score(noisy, time) - source.path_score(model.process)(noisy, time)
+    gap = score_at(model.score, noisy, time) - source.path_score(model.process)(noisy, time)
     return gap.square().sum(1).double().cpu().view(len(times), -1)
 
 

@@ -11,7 +11,14 @@ from torch import Tensor
 from genbound.estimate import Estimate
 from genbound.sde import LinearSDE
 
-__all__ = ["DRAWS", "Source", "column_moments", "information_from_entropy", "require"]
+__all__ = [
+    "DRAWS",
+    "Source",
+    "check_dimension",
+    "column_moments",
+    "information_from_entropy",
+    "require",
+]
 
 DRAWS = 20_000
 
@@ -76,6 +83,14 @@ def require(generator: torch.Generator | None, name: str) -> torch.Generator:
     if generator is None:
         raise ValueError(f"generator: {name} has no quadrature here, it needs draws; pass one")
     return generator
+
+
+def check_dimension(source: Source, data: Tensor) -> None:
+    """Refuse data that do not live where the source does: the shapes may fit all the same."""
+    if data.shape[-1] != source.d:
+        raise ValueError(
+            f"source: got one of dimension {source.d} for data of shape {tuple(data.shape)}"
+        )
 
 
 def column_moments(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from genbound.arguments import Times, declared
 from genbound.estimate import Estimate
 from genbound.sampler import Scheme, Step, exponential
 from genbound.sde import LinearSDE
@@ -13,11 +14,12 @@ from genbound.sde import LinearSDE
 __all__ = ["chain_log_density", "line_kl"]
 
 
+@declared
 @torch.no_grad()
 def chain_log_density(
     process: LinearSDE,
     score: Callable[[Tensor, Tensor], Tensor],
-    times: Tensor,
+    times: Times,
     line: Tensor,
     *,
     scheme: Scheme = exponential,

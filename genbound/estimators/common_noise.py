@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
+from genbound.arguments import Count, Sample, declared
 from genbound.estimate import Estimate, mean
 from genbound.estimators.score_matching import denoising_losses
 from genbound.protocols import ScoreModel
@@ -26,12 +26,13 @@ class ScoreGap(NamedTuple):
     gap: Estimate
 
 
+@declared
 def score_gap(
     model: ScoreModel,
-    train: Tensor,
-    test: Tensor,
+    train: Sample,
+    test: Sample,
     *,
-    draws: int,
+    draws: Count,
     generator: torch.Generator,
     horizon: float | None = None,
     t_min: float | None = None,

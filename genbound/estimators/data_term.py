@@ -19,8 +19,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from genbound.arguments import Sample, Several, declared
 from genbound.data import Source
-from genbound.data.source import DRAWS
+from genbound.data.source import DRAWS, check_dimension
 from genbound.estimate import Estimate
 from genbound.estimators.mixture_divergence import divergences_to_mixture
 from genbound.estimators.spread import from_effects
@@ -29,6 +30,7 @@ from genbound.sde import LinearSDE
 __all__ = ["data_term", "irreducible", "irreducible_of_sample"]
 
 
+@declared
 def irreducible(
     source: Source,
     process: LinearSDE,
@@ -36,7 +38,7 @@ def irreducible(
     horizon: float,
     t_min: float,
     generator: torch.Generator | None = None,
-    draws: int = DRAWS,
+    draws: Several = DRAWS,
 ) -> Estimate:
     """Irreducible loss of a known law, ``I(X; X_{t_min}) - I(X; X_T)``.
 
@@ -67,9 +69,10 @@ def irreducible(
     return _lost(*known)
 
 
+@declared
 def irreducible_of_sample(
     process: LinearSDE,
-    sample: Tensor,
+    sample: Sample,
     *,
     horizon: float,
     t_min: float,
@@ -101,16 +104,17 @@ def irreducible_of_sample(
     return _of_sample(process, sample, horizon, t_min, draws, generator, given_sample)
 
 
+@declared
 def data_term(
     source: Source,
     process: LinearSDE,
-    sample: Tensor,
+    sample: Sample,
     *,
     horizon: float,
     t_min: float,
     generator: torch.Generator,
     draws: int = 256,
-    law_draws: int = DRAWS,
+    law_draws: Several = DRAWS,
     given_sample: bool = False,
 ) -> Estimate:
     """Data term of a sample of a known law, by informations.
@@ -139,6 +143,7 @@ def data_term(
     Reference:
         In the spirit of Lemma 3.1 of Dupuis et al. 2025; :mod:`genbound.derivations.data_term`.
     """
+    check_dimension(source, sample)
     law = irreducible(
         source, process, horizon=horizon, t_min=t_min, generator=generator, draws=law_draws
     )

@@ -11,7 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from genbound.arguments import Count, Sample, declared
 from genbound.data import Source, points
+from genbound.data.source import check_dimension
 from genbound.estimate import Estimate, mean
 from genbound.estimators.noise_levels import Levels, integrals
 from genbound.estimators.spread import from_effects
@@ -36,13 +38,14 @@ class DataTermParts(NamedTuple):
     fisher: Estimate
 
 
+@declared
 def irreducible_by_draws(
     law: Source,
     process: LinearSDE,
-    data: Tensor,
+    data: Sample,
     levels: Levels,
     *,
-    draws: int,
+    draws: Count,
     generator: torch.Generator,
 ) -> Estimate:
     """Irreducible loss by its definition, ``1/2 int g^2 E ||s + noise / sigma||^2 dt``.
@@ -65,16 +68,17 @@ def irreducible_by_draws(
     return mean(losses, method=f"denoising loss of the law's own score, {draws} draws per datum")
 
 
+@declared
 def data_term_parts(
     source: Source,
     process: LinearSDE,
-    sample: Tensor,
-    fresh: Tensor,
+    sample: Sample,
+    fresh: Sample,
     levels: Levels,
     *,
     draws: int,
     generator: torch.Generator,
-    law_draws: int = 2,
+    law_draws: Count = 2,
     given_sample: bool = False,
 ) -> DataTermParts:
     """Data term of a sample by its definition, in two parts, for any law of times.
@@ -99,7 +103,9 @@ def data_term_parts(
     Returns:
         Total and parts. The process should be one whose prior is N(0, I): else the informations
         relative to it are large, and so is their noise. With the default errors the parts may be
-        combined with the losses of the same data: the influences of the data are kept.
+        combined with the losses of the same data: the influences of the data are kept. They are
+        of first order: of a hundred normal data in three dimensions the error of the Fisher part
+        was a tenth too small, of four hundred a twentieth.
 
     Raises:
         ValueError: If ``draws`` is odd or below 2, or the data are no matrices of two rows or
@@ -110,9 +116,7 @@ def data_term_parts(
     """
     if draws < 2 or draws % 2:
         raise ValueError(f"draws: got {draws}, allowed are even numbers from 2 on")
-    for name, data in {"sample": sample, "fresh": fresh}.items():
-        if data.ndim != 2 or len(data) < 2:
-            raise ValueError(f"{name}: got shape {tuple(data.shape)}, allowed is (n, d), n >= 2")
+    check_dimension(source, sample)
     own = torch.stack(
         [_both(points(sample), process, sample, levels, draws // 2, generator) for _ in range(2)]
     )

@@ -11,6 +11,7 @@ import torch
 from scipy.cluster.hierarchy import linkage
 from torch import Tensor
 
+from genbound.arguments import Several, declared
 from genbound.estimate import Estimate, subsample
 from genbound.estimators.trajectory_geometry import distances
 
@@ -20,13 +21,14 @@ __all__ = ["correlation_dimension", "lifetimes_by_size", "ph_dimension"]
 FEWEST = 8
 
 
+@declared
 def ph_dimension(
     points: Tensor,
     *,
     generator: torch.Generator,
     alpha: float = 0.5,
     levels: int = 4,
-    parts: int = 5,
+    parts: Several = 5,
 ) -> Estimate:
     r"""Dimension by persistent homology in degree 0: alpha / (1 - slope).
 
@@ -72,6 +74,7 @@ def ph_dimension(
     return subsample(dimension, order, parts=parts, method=method, side="consistent")
 
 
+@declared
 def lifetimes_by_size(
     points: Tensor, *, generator: torch.Generator, alpha: float = 0.5, levels: int = 4
 ) -> tuple[Tensor, Tensor]:
@@ -97,12 +100,13 @@ def lifetimes_by_size(
     return tuple(torch.as_tensor(part) for part in found)
 
 
+@declared
 def correlation_dimension(
     points: Tensor,
     *,
     generator: torch.Generator,
     shares: tuple[float, float] = (0.005, 0.1),
-    parts: int = 5,
+    parts: Several = 5,
 ) -> Estimate:
     """Correlation dimension: how the share of pairs nearer than a radius grows with the radius.
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from genbound.arguments import declared, score_at
 from genbound.data import Source
 from genbound.estimate import Estimate, exact, mean
 from genbound.protocols import ScoreModel
@@ -37,6 +38,7 @@ __all__ = [
 BLOCK_ENTRIES = 2**21
 
 
+@declared
 def model_kl(
     source: Source,
     model: ScoreModel,
@@ -68,6 +70,7 @@ def model_kl(
     return mean(gaps, method=f"log density ratio, {paths} paths per point", side="consistent")
 
 
+@declared
 def model_nll(
     model: ScoreModel,
     data: Tensor,
@@ -96,6 +99,7 @@ def model_nll(
     return mean(-log_model, method=method, side="consistent")
 
 
+@declared
 @torch.no_grad()
 def model_log_density(
     model: ScoreModel,
@@ -178,7 +182,9 @@ def running_log_weights(
         noisier = growth.to(state) * state + variance.sqrt().to(state) * noise
         time = times[k - 1].to(state).expand(len(state))
         increment = clocks[k - 1] - clocks[k]
-        back = Step(times[k - 1], times[k], noisier, model.score(noisier, time), increment)
+        back = Step(
+            times[k - 1], times[k], noisier, score_at(model.score, noisier, time), increment
+        )
         centre, spread = scheme(process, back)
         reverse = _log_gaussian(state - centre, spread)
         forward = _log_gaussian(variance.sqrt().to(state) * noise, variance)
@@ -192,6 +198,7 @@ def _log_gaussian(offsets: Tensor, variance: Tensor) -> Tensor:
     return -squares / (2 * variance) - d / 2 * torch.log(2 * math.pi * variance)
 
 
+@declared
 def gaussian_kl(mean1: Tensor, variance1: Tensor, mean2: Tensor, variance2: Tensor) -> Estimate:
     """Divergence ``KL(N(mean1, variance1) || N(mean2, variance2))``, diagonal covariances.
 

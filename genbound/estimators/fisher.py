@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from genbound.arguments import Positive, Sample, Several, Times, declared
 from genbound.data import Gaussian, Source, points
 from genbound.data.source import DRAWS, require
 from genbound.estimate import Estimate, exact, mean
@@ -23,12 +24,13 @@ __all__ = ["of_law", "of_sample", "relative", "rise", "rise_of_moments"]
 BLOCK_ENTRIES = 2**20
 
 
+@declared
 def of_law(
     law: Source,
     process: LinearSDE,
     time: float,
     *,
-    n: int = DRAWS,
+    n: Several = DRAWS,
     generator: torch.Generator | None = None,
 ) -> Estimate:
     """Fisher information of a noised law relative to the prior, ``J(P_t)``.
@@ -54,10 +56,11 @@ def of_law(
     return mean(squares, method=f"score of the noised law, {n} draws")
 
 
+@declared
 def of_sample(
     process: LinearSDE,
-    sample: Tensor,
-    time: float,
+    sample: Sample,
+    time: Positive,
     *,
     draws: int,
     generator: torch.Generator,
@@ -77,15 +80,14 @@ def of_sample(
 
     Returns:
         The value, with an error that covers data and draws; from above, as an estimate of
-        ``J(P_t)``.
+        ``J(P_t)``. The error is of first order: of a hundred normal data in three dimensions it
+        was a tenth too small, of four hundred a twentieth.
 
     Raises:
         ValueError: If ``draws`` is odd or below 2, or ``sample`` is no matrix of two rows.
     """
     if draws < 2 or draws % 2:
         raise ValueError(f"draws: got {draws}, allowed are even numbers from 2 on")
-    if sample.ndim != 2 or len(sample) < 2:
-        raise ValueError(f"sample: got shape {tuple(sample.shape)}, allowed is (n, d), n >= 2")
     score = points(sample).path_score(process)
     squares, effects = [], []
     for _ in range(2):
@@ -112,11 +114,12 @@ def of_sample(
     )
 
 
+@declared
 def relative(
     law: Source,
     other: Source | Callable[[Tensor], Tensor],
     *,
-    n: int = DRAWS,
+    n: Several = DRAWS,
     generator: torch.Generator | None = None,
 ) -> Estimate:
     """Relative Fisher information ``J(P|Q)``, or the error of any score under P.
@@ -145,12 +148,13 @@ def relative(
     return mean(errors, method=f"difference of scores, {n} draws")
 
 
+@declared
 def rise(
     law: Source,
     process: LinearSDE,
-    times: Tensor,
+    times: Times,
     *,
-    n: int = DRAWS,
+    n: Several = DRAWS,
     generator: torch.Generator | None = None,
 ) -> Estimate:
     """What a grid pays: ``sum_k h_k [J(P_{t_{k+1}}) - J(P_{t_k})]``, times decreasing.
@@ -190,7 +194,8 @@ def rise(
     return mean(torch.cat(parts), method=f"scores of the noised law on the grid, {n} draws")
 
 
-def rise_of_moments(process: LinearSDE, times: Tensor, sample: Tensor) -> Estimate:
+@declared
+def rise_of_moments(process: LinearSDE, times: Times, sample: Sample) -> Estimate:
     """Bound on :func:`rise` that needs the second moment of the law only.
 
     Summation by parts, and ``J(P_t) <= alpha^2 E ||X||^2 + d alpha^4 / sigma^2`` by Jensen's

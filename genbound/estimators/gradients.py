@@ -8,7 +8,7 @@ much of it is noise.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map  # the trees of torch.func
 
+from genbound.arguments import Count, declared
 from genbound.estimate import Estimate, exact
 from genbound.estimators.ghost_norms import (
     Factors,
@@ -61,8 +62,8 @@ class GradientNorms:
 
     mean2: Tensor
     trace: Tensor
-    slopes: Tensor
-    spreads: Tensor
+    slopes: Tensor = field(repr=False)
+    spreads: Tensor = field(repr=False)
     whole: bool
 
     def full(self) -> Estimate:
@@ -78,7 +79,8 @@ class GradientNorms:
         """``<tr Cov(g)>``: the variance of one sample's gradient, mean over the snapshots."""
         return self._estimate(0.0, 1.0, "variance of a sample's gradient")
 
-    def minibatch(self, batch: int) -> Estimate:
+    @declared
+    def minibatch(self, batch: Count) -> Estimate:
         """``<||g_b||^2>``, expected for b independent draws, mean over the snapshots.
 
         Args:
@@ -92,10 +94,10 @@ class GradientNorms:
         Raises:
             ValueError: If ``batch`` is below 1.
         """
-        _check_batch(batch)
         return self._estimate(1.0, 1 / batch, f"squared norm of the gradient of {batch} draws")
 
-    def quantities(self, batch: int) -> GradientQuantities:
+    @declared
+    def quantities(self, batch: Count) -> GradientQuantities:
         """Batch size times squared norm, and each of them alone.
 
         Args:
@@ -111,7 +113,6 @@ class GradientNorms:
             In the spirit of the experiments of Dupuis et al. 2025, who follow the product over
             the last steps of training.
         """
-        _check_batch(batch)
         product = self._estimate(batch, 1.0, f"{batch} times the squared norm of its gradient")
         return GradientQuantities(
             product, exact(batch, method="batch size"), self.minibatch(batch)
@@ -129,6 +130,7 @@ class GradientNorms:
         return Estimate(value, stderr, n, method, influence=effects - effects.mean())
 
 
+@declared
 def gradient_norms(
     loss: Loss,
     module: nn.Module,
@@ -159,7 +161,7 @@ def gradient_norms(
         The norms, float64, on the CPU.
 
     Raises:
-        ValueError: If the shapes don't fit.
+        ValueError: If the shapes don't fit, or a gradient is not finite.
     """
     p = sum(parameter.numel() for parameter in module.parameters())
     if trajectory.ndim != 2 or trajectory.shape[1] != p or len(trajectory) < 1:
@@ -183,6 +185,8 @@ def gradient_norms(
 
     found = [_moments(partial(pieces, flat), n, once=size >= n) for flat in trajectory]
     norm2, slopes, spreads = (torch.stack(part).cpu() for part in zip(*found, strict=True))
+    if lost := int((~norm2.isfinite()).sum()):
+        raise ValueError(f"samples: gradients at {lost} of {len(norm2)} snapshots are not finite")
     if whole:
         return GradientNorms(norm2, spreads.mean(1), slopes, spreads, whole)
     trace = spreads.sum(1) / (n - 1)
@@ -204,8 +208,3 @@ def _moments(
         # |g_i - g|^2, whose terms may cancel: so all is in float64, and the mean of the same.
         spreads.append((piece.norms2() - mean2 - 2 * slope).clamp_min(0))
     return mean2, torch.cat(slopes), torch.cat(spreads)
-
-
-def _check_batch(batch: int) -> None:
-    if batch < 1:
-        raise ValueError(f"batch: got {batch}, allowed is at least 1")

@@ -13,6 +13,7 @@ import torch
 from scipy import optimize, stats
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.estimate import Estimate
 
 __all__ = ["hill", "kesten_index", "kesten_index_of", "moment_index", "stable_noise"]
@@ -21,6 +22,7 @@ __all__ = ["hill", "kesten_index", "kesten_index_of", "moment_index", "stable_no
 LARGEST = 200.0
 
 
+@declared
 def kesten_index(rate: float, *, batch: int, variance: float) -> float:
     """Tail index of the weight of a linear score in one coordinate, trained in batches.
 
@@ -58,6 +60,7 @@ def kesten_index(rate: float, *, batch: int, variance: float) -> float:
     return _root(lambda alpha: float(np.exp(alpha * log_factor + log_measure).sum()) - 1)
 
 
+@declared
 def kesten_index_of(multipliers: Tensor) -> Estimate:
     """Tail index of ``X <- A X + B`` from draws of the factor A.
 
@@ -91,6 +94,7 @@ def kesten_index_of(multipliers: Tensor) -> Estimate:
     return Estimate(alpha, stderr, n, method, "consistent", influence=influence)
 
 
+@declared
 def hill(samples: Tensor, *, tail: int) -> Estimate:
     """Extreme value index ``1 / alpha`` by Hill's estimator.
 
@@ -117,6 +121,7 @@ def hill(samples: Tensor, *, tail: int) -> Estimate:
     return Estimate(value, value / math.sqrt(tail), tail, method, "consistent")
 
 
+@declared
 def moment_index(samples: Tensor, *, tail: int) -> Estimate:
     """Extreme value index by the moments of the log excesses, for light tails too.
 
@@ -146,6 +151,7 @@ def moment_index(samples: Tensor, *, tail: int) -> Estimate:
     return Estimate(value, stderr, tail, method, "consistent")
 
 
+@declared
 def stable_noise(
     *size: int,
     index: float,

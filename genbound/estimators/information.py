@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.estimate import Estimate, mean
 from genbound.estimators.mixture_divergence import divergences_to_mixture
 from genbound.estimators.spread import from_effects
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 
+@declared
 def encoder_information(
     process: LinearSDE,
     data: Tensor,
@@ -83,6 +85,7 @@ def encoder_information(
     )
 
 
+@declared
 def encoder_rate(process: LinearSDE, data: Tensor, time: float | Tensor) -> Estimate:
     """Mean divergence of the encoder from the prior, ``mean_i KL(E_t(x_i) || N(0, I))``.
 
@@ -99,6 +102,7 @@ def encoder_rate(process: LinearSDE, data: Tensor, time: float | Tensor) -> Esti
     return mean(_rates(process, data, time), method="mean KL(E_t(x) || N(0, I)), closed form")
 
 
+@declared
 def encoder_root_rate(process: LinearSDE, data: Tensor, time: float | Tensor) -> Estimate:
     """Mean root of the encoder's divergence, ``mean_i sqrt(KL(E_t(x_i) || N(0, I)))``.
 
@@ -117,6 +121,7 @@ def encoder_root_rate(process: LinearSDE, data: Tensor, time: float | Tensor) ->
     return mean(rates.sqrt(), method="mean sqrt KL(E_t(x) || N(0, I)), closed form")
 
 
+@declared
 def aggregate_kl(
     process: LinearSDE,
     data: Tensor,

@@ -6,16 +6,17 @@ losses on the training data, which no reparametrisation changes.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from genbound.estimate import Estimate, exact, mean
+from genbound.arguments import Count, declared
+from genbound.estimate import Estimate, mean
 from genbound.estimators.score_matching import denoising_losses
-from genbound.estimators.topology import Weighting, spanning_tree, weighting
+from genbound.estimators.topology import Weighting, lifetimes, spanning_tree, weighting
 from genbound.estimators.trajectory_geometry import Sketch, distances, edge_lengths
 
 __all__ = ["Iterates", "Metric", "loss_distances", "path_losses"]
@@ -23,6 +24,7 @@ __all__ = ["Iterates", "Metric", "loss_distances", "path_losses"]
 Metric = Literal["weights", "losses"]
 
 
+@declared
 @dataclass(frozen=True, eq=False)
 class Iterates:
     """What a bound on the worst iterate asks of a training.
@@ -35,8 +37,8 @@ class Iterates:
         device: Where to compute; by default where the points are.
     """
 
-    points: Tensor
-    losses: Tensor
+    points: Tensor = field(repr=False)
+    losses: Tensor = field(repr=False)
     untrained_loss: Estimate
     sketch: Sketch | None = None
     device: torch.device | str | None = None
@@ -54,6 +56,7 @@ class Iterates:
         """Training loss of the last iterate, the one that would be used."""
         return mean(self.losses[-1], method="training loss of the last iterate")
 
+    @declared
     def separations(self, metric: Metric = "weights") -> Tensor:
         """Distances between the iterates, shape ``(k, k)``, float64; computed once."""
         return self._apart if metric == "weights" else self._losses_apart
@@ -63,16 +66,13 @@ class Iterates:
         apart = self._apart + torch.eye(len(self._apart), device=self._apart.device)
         return len(apart) - int((apart == 0).triu().any(0).sum())
 
+    @declared
     def lifetimes(self, *, alpha: float, metric: Metric = "weights") -> Estimate:
         """Lifetime sum of the iterates, as :func:`genbound.estimators.topology.lifetime_sum`."""
-        lengths = self._tree if metric == "weights" else self._losses_tree
-        value = float(lengths.pow(alpha).sum())
-        name = f"spanning tree of {len(self.points)} points by {metric}, alpha={alpha:g}"
-        if self.sketch is not None and metric == "weights" and self.sketch.distortion:
-            error = alpha * self.sketch.distortion * value
-            k = len(self.sketch.order)
-            return Estimate(value, error, k, f"{name}, {self.sketch}", "lower")
-        return exact(value, method=name)
+        method = f"spanning tree of {len(self.points)} points by {metric}"
+        if metric == "losses":
+            return lifetimes(self._losses_tree, alpha, method=method)
+        return lifetimes(self._tree, alpha, method=method, sketch=self.sketch)
 
     def weighting(self, *, scale: float, metric: Metric = "weights") -> Weighting:
         """Weights of the iterates at a scale, for both magnitudes."""
@@ -86,6 +86,7 @@ class Iterates:
             return Estimate(found.value, math.nan, len(self.sketch.order), text, "unknown")
         return found
 
+    @declared
     def worst_gap(self, fresh: Tensor) -> Estimate:
         """The largest gap of an iterate, fresh loss less training loss.
 
@@ -96,7 +97,13 @@ class Iterates:
             The gap of the iterate that looks worst; ``upper``, because the largest of noisy
             values is too large on the mean. The error is that of the fresh data alone, the
             training data being what the gap speaks of.
+
+        Raises:
+            ValueError: If there is no row of fresh losses for each iterate.
         """
+        if fresh.ndim != 2 or len(fresh) != len(self.losses):
+            shape = tuple(fresh.shape)
+            raise ValueError(f"fresh: got shape {shape}, allowed is ({len(self.losses)}, m)")
         gaps = fresh.double().mean(1) - self.losses.double().mean(1)
         worst = int(gaps.argmax())
         unseen = mean(fresh[worst], method="")
@@ -121,6 +128,7 @@ class Iterates:
         return self._losses_apart[edges[:, 0], edges[:, 1]]
 
 
+@declared
 def loss_distances(losses: Tensor) -> Tensor:
     """Data pseudo-metric, ``rho_S(a, b) = (1/n) sum_i |loss_a(x_i) - loss_b(x_i)|``.
 
@@ -141,12 +149,13 @@ def loss_distances(losses: Tensor) -> Tensor:
     return torch.cdist(losses, losses, p=1) / losses.shape[1]
 
 
+@declared
 def path_losses(
     model: nn.Module,
     window: Tensor,
     data: Tensor,
     *,
-    draws: int,
+    draws: Count,
     generator: torch.Generator,
 ) -> Tensor:
     """Denoising losses along a trajectory, with the same noise for all iterates.
@@ -162,7 +171,13 @@ def path_losses(
 
     Returns:
         Losses in nats, shape ``(k, n)``, float64.
+
+    Raises:
+        ValueError: If the window has other weights than the model.
     """
+    p = sum(parameter.numel() for parameter in model.parameters())
+    if window.ndim != 2 or window.shape[1] != p or not len(window):
+        raise ValueError(f"window: got shape {tuple(window.shape)}, allowed is (k, {p})")
     own = nn.utils.parameters_to_vector(model.parameters()).detach().clone()
     state = generator.get_state()
 

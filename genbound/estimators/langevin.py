@@ -7,12 +7,13 @@ do. They are measured at some steps and interpolated between them.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.derivations import sgld
 from genbound.derivations.parameter_information import rate, weights
 from genbound.derivations.sgld_solved import inverse_temperature
@@ -54,17 +55,17 @@ class LangevinRun:
         ValueError: If a number is out of range or shapes don't fit.
     """
 
-    rates: Tensor
-    measured: Tensor
-    squared: Tensor
+    rates: Tensor = field(repr=False)
+    measured: Tensor = field(repr=False)
+    squared: Tensor = field(repr=False)
     batch: int
     weights: int
     inverse_temperature: float
     loss: Estimate
     start_loss: Estimate
     untrained_loss: Estimate
-    centred: Tensor | None = None
-    single: Tensor | None = None
+    centred: Tensor | None = field(default=None, repr=False)
+    single: Tensor | None = field(default=None, repr=False)
     weight_decay: float = 0.0
     start_divergence: float = math.inf
 
@@ -84,9 +85,13 @@ class LangevinRun:
             raise ValueError(f"measured: need ascending steps below {len(self.rates)}")
         for name in ("squared", "centred", "single"):
             norms = getattr(self, name)
-            if norms is not None and (norms.ndim != 2 or len(norms) != len(steps)):
+            if norms is None and name != "squared":
+                continue
+            if norms.ndim != 2 or len(norms) != len(steps) or not bool(norms.isfinite().all()):
                 shape = tuple(norms.shape)
-                raise ValueError(f"{name}: got shape {shape}, allowed is ({len(steps)}, r)")
+                raise ValueError(
+                    f"{name}: got shape {shape}, allowed are finite numbers ({len(steps)}, r)"
+                )
 
     @property
     def steady(self) -> bool:
@@ -167,7 +172,7 @@ class LangevinRun:
 
     def _everywhere(self, norms: Tensor) -> Tensor:
         """Norms at all steps, linear between the measured ones: ``(m, r) -> (K, r)``."""
-        norms, at = norms.double().cpu(), self.measured.cpu()
+        norms, at = norms.double().cpu(), self.measured.cpu().contiguous()
         if len(at) == 1:
             return norms.expand(len(self.rates), -1)
         steps = torch.arange(len(self.rates))
@@ -177,6 +182,7 @@ class LangevinRun:
         return (1 - share) * norms[right - 1] + share * norms[right]
 
 
+@declared
 def from_norms(
     norms: GradientNorms, *, batch: int, held_out: GradientNorms | None = None
 ) -> dict[str, Any]:
@@ -198,8 +204,9 @@ def from_norms(
         ValueError: If the two norms have different samples, or batches are larger than the whole.
     """
     n = norms.slopes.shape[1]
-    if norms.whole and not 1 <= batch <= n:
-        raise ValueError(f"batch: got {batch}, allowed is 1..{n}")
+    most = n if norms.whole else math.inf
+    if not 1 <= batch <= most:
+        raise ValueError(f"batch: got {batch}, allowed is 1..{most}")
     share = (n - batch) / (n - 1) / batch if norms.whole else 1 / batch
     fields = {
         "batch": batch,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from genbound.arguments import Count, Positive, declared
 from genbound.derivations import sgld_rest
 from genbound.estimate import exact
 from genbound.estimators.langevin import LangevinRun
@@ -33,18 +34,19 @@ class SolvedRun(NamedTuple):
     moving: float
 
 
+@declared
 def solved_run(
     *,
-    n: int,
-    d: int,
-    variance: float,
-    curvature: float,
+    n: Count,
+    d: Count,
+    variance: Positive,
+    curvature: Positive,
     constant: float,
     untrained: float,
-    rate: float,
-    steps: int,
-    inverse_temperature: float,
-    weight_decay: float,
+    rate: Positive,
+    steps: Count,
+    inverse_temperature: Positive,
+    weight_decay: Positive,
 ) -> SolvedRun:
     """Full batches of the loss ``curvature |theta - z|^2 + constant``, data N(m, variance I_d).
 

@@ -17,6 +17,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Independent, Normal
 
+from genbound.arguments import declared
 from genbound.estimate import Estimate, mean
 from genbound.estimators.code_mixture import code_divergences
 from genbound.estimators.draws import draw
@@ -40,6 +41,7 @@ __all__ = [
 BLOCK_ENTRIES = 2**21
 
 
+@declared
 def rate(model: Encoder, data: Tensor) -> Estimate:
     """Mean divergence of the codes from the prior, ``mean_i KL(E(x_i) || pi)``.
 
@@ -58,6 +60,7 @@ def rate(model: Encoder, data: Tensor) -> Estimate:
     return mean(_rates(*_codes(model, data)), method="mean KL(E(x) || pi), closed form")
 
 
+@declared
 def root_rate(model: Encoder, data: Tensor) -> Estimate:
     """Mean root of the rate, ``mean_i sqrt(KL(E(x_i) || pi))`` (arguments as for :func:`rate`).
 
@@ -67,6 +70,7 @@ def root_rate(model: Encoder, data: Tensor) -> Estimate:
     return mean(rates.sqrt(), method="mean sqrt KL(E(x) || pi), closed form")
 
 
+@declared
 def information(
     model: Encoder, data: Tensor, *, draws: int, generator: Generator, among: int | None = None
 ) -> Estimate:
@@ -103,6 +107,7 @@ def information(
     )
 
 
+@declared
 def aggregate_kl(model: Encoder, data: Tensor, *, draws: int, generator: Generator) -> Estimate:
     """Divergence of all codes together from the prior, ``KL(E#P-hat || pi)``.
 
@@ -123,6 +128,7 @@ def aggregate_kl(model: Encoder, data: Tensor, *, draws: int, generator: Generat
     )
 
 
+@declared
 def distortion(model: Autoencoder, data: Tensor, *, draws: int, generator: Generator) -> Estimate:
     """Mean negative log-likelihood given the code, ``mean_i E_{z ~ E(x_i)}[-log g(x_i|z)]``.
 
@@ -143,6 +149,7 @@ def distortion(model: Autoencoder, data: Tensor, *, draws: int, generator: Gener
     return mean(losses, method=f"-log g(x|z), {draws} codes per datum")
 
 
+@declared
 def nelbo(model: Autoencoder, data: Tensor, *, draws: int, generator: Generator) -> Estimate:
     """Negative evidence lower bound, distortion plus rate (arguments as for :func:`distortion`).
 
@@ -154,11 +161,13 @@ def nelbo(model: Autoencoder, data: Tensor, *, draws: int, generator: Generator)
     return mean(losses, method=f"distortion plus rate, {draws} codes per datum")
 
 
+@declared
 def nelbo_losses(model: Autoencoder, data: Tensor, *, draws: int, generator: Generator) -> Tensor:
     """Unbiased value of every datum's negative ELBO, nats, shape ``(n,)``, float64."""
     return _distortions(model, data, draws, generator) + _rates(*_codes(model, data))
 
 
+@declared
 def importance_nll(
     model: Autoencoder, data: Tensor, *, samples: int, generator: Generator
 ) -> Estimate:
@@ -186,6 +195,7 @@ def importance_nll(
     return mean(losses, method=f"importance weighting, {samples} codes per datum", side="upper")
 
 
+@declared
 def importance_losses(
     model: Autoencoder, data: Tensor, *, samples: int, generator: Generator
 ) -> Tensor:
@@ -200,6 +210,7 @@ def importance_losses(
     return _per_datum(model, data, bound, "samples", samples, generator)
 
 
+@declared
 def left_scale(
     model: Autoencoder,
     held_out: Tensor,

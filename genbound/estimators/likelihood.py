@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
+from genbound.arguments import declared
 from genbound.derivations import diffusion as proof
 from genbound.estimate import Estimate, combine, mean
 from genbound.estimators.information import encoder_rate
@@ -32,6 +33,7 @@ BLOCK_ENTRIES = 2**21
 COARSER = 10.0
 
 
+@declared
 def ode_nll(
     model: ScoreModel,
     data: Tensor,
@@ -79,6 +81,7 @@ def ode_nll(
     return replace(estimate, stderr=math.hypot(estimate.stderr, change))
 
 
+@declared
 def ode_log_density(
     model: ScoreModel,
     points: Tensor,
@@ -108,6 +111,7 @@ def ode_log_density(
     return _log_density(model, points, _signs(points, probes, generator), rtol, atol)
 
 
+@declared
 def nelbo(model: ScoreModel, data: Tensor, *, draws: int, generator: torch.Generator) -> Estimate:
     """Path bound on the negative log-likelihood of noised data under the reverse SDE, at t_min.
 
@@ -139,6 +143,7 @@ def nelbo(model: ScoreModel, data: Tensor, *, draws: int, generator: torch.Gener
     return replace(combine(proof.nelbo.expr, parts, constants, method=method), side="upper")
 
 
+@declared
 def bits_per_dimension(estimate: Estimate, d: int) -> Estimate:
     """A negative log-likelihood in bits per dimension, ``nats / (d log 2)``.
 

@@ -7,6 +7,7 @@ bound asks for, and no certificate: the tails that decide are those that held-ou
 import torch
 from torch import Tensor
 
+from genbound.arguments import Count, Sample, declared
 from genbound.estimate import Estimate
 from genbound.estimators.score_matching import denoising_losses, root_mean_product
 from genbound.protocols import ScoreModel
@@ -14,11 +15,12 @@ from genbound.protocols import ScoreModel
 __all__ = ["measured_scale"]
 
 
+@declared
 def measured_scale(
     model: ScoreModel,
-    held_out: Tensor,
+    held_out: Sample,
     *,
-    draws: int,
+    draws: Count,
     generator: torch.Generator,
     reference: ScoreModel | None = None,
     horizon: float | None = None,

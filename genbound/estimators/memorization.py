@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genbound import mixtures
+from genbound.arguments import declared
 from genbound.estimate import Estimate, mean
 from genbound.estimators.two_sample import gaussian_kernel, joined
 
@@ -20,6 +21,7 @@ __all__ = ["copies", "kernel_gap", "nearest_distances", "nearest_ratio"]
 BLOCK_ENTRIES = 2**22
 
 
+@declared
 def kernel_gap(generated: Tensor, data: Tensor, held_out: Tensor, *, bandwidth: float) -> Estimate:
     """Memorization gap ``E[ mean_i k(X~, X_i) - k(X~, X) ]`` of a model, given its sample.
 
@@ -59,6 +61,7 @@ def kernel_gap(generated: Tensor, data: Tensor, held_out: Tensor, *, bandwidth: 
     )
 
 
+@declared
 def nearest_distances(points: Tensor, data: Tensor) -> Tensor:
     """Distances from each point to its nearest and its second nearest datum.
 
@@ -82,6 +85,7 @@ def nearest_distances(points: Tensor, data: Tensor) -> Tensor:
     return torch.cat(distances)
 
 
+@declared
 def nearest_ratio(points: Tensor, data: Tensor) -> Estimate:
     """Mean ratio of the distance to the nearest datum to that to the second nearest.
 
@@ -101,6 +105,7 @@ def nearest_ratio(points: Tensor, data: Tensor) -> Estimate:
     return mean(_ratios(points, data), method="nearest to second nearest distance")
 
 
+@declared
 def copies(points: Tensor, data: Tensor, *, threshold: float = 1 / 3) -> Estimate:
     """Share of points whose nearest datum is nearer than ``threshold`` times the second nearest.
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genbound.arguments import Times, declared
 from genbound.sde import LinearSDE
 
 __all__ = ["Integrand", "Levels", "between", "integrals", "on_grid"]
@@ -44,6 +45,7 @@ class Levels(NamedTuple):
     shares: Tensor
 
 
+@declared
 def between(process: LinearSDE, t_min: float, horizon: float) -> Levels:
     """All times of an interval, each with its weight ``1/2 g^2``.
 
@@ -71,7 +73,8 @@ def between(process: LinearSDE, t_min: float, horizon: float) -> Levels:
     return Levels((last - first) / 2, time_at, time_at(nodes + 0.5), weights)
 
 
-def on_grid(process: LinearSDE, times: Tensor) -> Levels:
+@declared
+def on_grid(process: LinearSDE, times: Times) -> Levels:
     """The times at which a sampler asks for the score, each with the clock that its step runs.
 
     A step from ``t_k`` to ``t_{k+1}`` keeps the score of ``t_k``, so that its part of the path
@@ -89,8 +92,6 @@ def on_grid(process: LinearSDE, times: Tensor) -> Levels:
         ValueError: If the times do not decrease, or one is negative.
     """
     times = times.double()
-    if len(times) < 2 or not bool((times.diff() < 0).all() and times[-1] >= 0):
-        raise ValueError("times: allowed are two or more that decrease, none of them negative")
     asked = times[:-1]
     weights = -process.clock_of(times).diff() / process.moments(asked)[1].square()
     edges = weights.cumsum(0) / weights.sum()

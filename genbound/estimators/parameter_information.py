@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.estimate import Estimate, exact, mean
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 
+@declared
 def gaussian_weights(moved2: Tensor, *, tau: float) -> Estimate:
     """Information of ``theta + tau xi``: ``I(theta; S) <= E||theta - theta_0||^2 / (2 tau^2)``.
 
@@ -48,6 +50,7 @@ def gaussian_weights(moved2: Tensor, *, tau: float) -> Estimate:
     return mean(moved2.double() / (2 * tau**2), method=method, side="upper")
 
 
+@declared
 def gaussian_spread(weights: Tensor, *, tau: float) -> Estimate:
     """Information of ``theta + tau xi``: ``I(theta; S) <= tr Cov(theta) / (2 tau^2)``.
 
@@ -74,6 +77,7 @@ def gaussian_spread(weights: Tensor, *, tau: float) -> Estimate:
     return mean(squares / (2 * tau**2), method=method, side="upper")
 
 
+@declared
 def gaussian_channel(weights: Tensor, *, tau: float) -> Estimate:
     """Information of ``theta + tau xi`` as a Gaussian channel: ``1/2 log det(I + C / tau^2)``.
 
@@ -114,6 +118,7 @@ def gaussian_channel(weights: Tensor, *, tau: float) -> Estimate:
     return Estimate(value, stderr, count, method, "lower", influence)
 
 
+@declared
 def noisy_sgd(gradient_norms2: Tensor, lr: float | Tensor, noise: float | Tensor) -> Estimate:
     """Information of noisy SGD: ``I(theta; S) <= sum_k lr_k^2 E||g_k||^2 / (2 sigma_k^2)``.
 
@@ -152,6 +157,7 @@ def noisy_sgd(gradient_norms2: Tensor, lr: float | Tensor, noise: float | Tensor
     return mean(shares @ norms2, method=method, side="upper")
 
 
+@declared
 def quantised(weights: int, *, bits: int) -> Estimate:
     """Information of rounded weights: ``I(theta; S) <= p b log 2``.
 
@@ -172,6 +178,7 @@ def quantised(weights: int, *, bits: int) -> Estimate:
     return replace(exact(value, method=f"{weights} weights of {bits} bits"), side="upper")
 
 
+@declared
 def per_datum(information: Estimate, n: int) -> Estimate:
     """The bound that it gives on ``mean_i I(theta; X_i)``, for independent data: divided by n.
 

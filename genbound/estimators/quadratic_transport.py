@@ -7,6 +7,7 @@ import ot
 import torch
 from torch import Tensor
 
+from genbound.arguments import Sample, declared
 from genbound.estimate import Estimate
 from genbound.estimators.two_sample import joined
 
@@ -18,7 +19,8 @@ Features = Callable[[Tensor], Tensor]
 PIVOTS = 10**7
 
 
-def squared_wasserstein2(first: Tensor, second: Tensor) -> Estimate:
+@declared
+def squared_wasserstein2(first: Sample, second: Sample) -> Estimate:
     """Squared Euclidean Wasserstein-2 distance between two samples, exactly.
 
     ``min over couplings of sum_ij c_ij |x_i - y_j|^2``, by network simplex. It is convex in both
@@ -53,7 +55,8 @@ def squared_wasserstein2(first: Tensor, second: Tensor) -> Estimate:
     return _from_effects(max(float(found["cost"]), 0.0), *prices, method="exact transport")
 
 
-def wasserstein2(first: Tensor, second: Tensor) -> Estimate:
+@declared
+def wasserstein2(first: Sample, second: Sample) -> Estimate:
     """Euclidean Wasserstein-2 distance between two samples: the root of the squared one.
 
     The root is not convex (of a point and a mixture of it with another it is concave in the
@@ -85,6 +88,7 @@ def wasserstein2(first: Tensor, second: Tensor) -> Estimate:
     )
 
 
+@declared
 def to_standard_normal(mean: Tensor, covariance: Tensor) -> float:
     """Wasserstein-2 distance of N(mean, covariance) from N(0, I), in closed form.
 
@@ -111,6 +115,7 @@ def to_standard_normal(mean: Tensor, covariance: Tensor) -> float:
     return math.sqrt(float(mean.double().square().sum() + (variances.sqrt() - 1).square().sum()))
 
 
+@declared
 def frechet(first: Tensor, second: Tensor, *, features: Features | None = None) -> Estimate:
     """Squared Frechet distance between the Gaussians fitted to features of two samples.
 

@@ -7,6 +7,7 @@ import torch
 from scipy import stats
 from torch import Generator, Tensor
 
+from genbound.arguments import declared
 from genbound.estimate import Estimate, mean
 
 __all__ = ["RankCorrelation", "check", "mean_over_seeds", "tau", "taus", "with_interval"]
@@ -29,6 +30,7 @@ class RankCorrelation(NamedTuple):
     high: float
 
 
+@declared
 def tau(quantity: Tensor, gap: Tensor) -> float:
     """Kendall's tau-b of two lists: the share of ordered pairs less that of reversed ones.
 

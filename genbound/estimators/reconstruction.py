@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
+from genbound.arguments import declared
 from genbound.estimate import Estimate, mean
 from genbound.estimators.draws import draw
 from genbound.protocols import Encoder, EncoderGenerator
@@ -42,6 +43,7 @@ def squared_distance(first: Tensor, second: Tensor) -> Tensor:
     return (first - second).square().sum(-1)
 
 
+@declared
 def encoded_loss(
     model: EncoderGenerator,
     data: Tensor,
@@ -70,6 +72,7 @@ def encoded_loss(
     return mean(losses, method=f"distance to what comes back, {draws} codes per datum")
 
 
+@declared
 def prior_loss(
     model: EncoderGenerator,
     data: Tensor,
@@ -88,6 +91,7 @@ def prior_loss(
     return mean(losses, method=f"distance to generated points, {draws} per datum")
 
 
+@declared
 def left_scale(
     model: EncoderGenerator,
     held_out: Tensor,
@@ -125,6 +129,7 @@ def left_scale(
     )
 
 
+@declared
 @torch.no_grad()
 def prior_scales(
     model: EncoderGenerator,
@@ -162,6 +167,7 @@ def prior_scales(
     return torch.cat(parts).sqrt()
 
 
+@declared
 @torch.no_grad()
 def weighted_root_rate(model: Encoder, data: Tensor, scales: Tensor) -> Estimate:
     """Mean of ``R_1(S, x_i) sqrt(KL(E(x_i) || pi))``: the encoder's term with its own constants.

@@ -8,6 +8,7 @@ are :func:`information.encoder_information`, :func:`trajectory.path_energy` and
 import torch
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.estimate import Estimate, mean
 from genbound.estimators.mixture_divergence import divergences_to_mixture
 from genbound.estimators.spread import from_effects
@@ -20,6 +21,7 @@ __all__ = ["epsilon_loss", "mixture_term", "score_bound"]
 BLOCK_ENTRIES = 2**21
 
 
+@declared
 def mixture_term(
     process: LinearSDE,
     data: Tensor,
@@ -63,6 +65,7 @@ def mixture_term(
     )
 
 
+@declared
 @torch.no_grad()
 def score_bound(
     model: ScoreModel,
@@ -111,6 +114,7 @@ def score_bound(
     return mean(largest, method=method, side="unknown")
 
 
+@declared
 @torch.no_grad()
 def epsilon_loss(
     model: ScoreModel,

@@ -10,8 +10,8 @@ import math
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
+from genbound.arguments import Several, Times, declared, score_at
 from genbound.data import Gaussian, Mixture, Source, kl
 from genbound.data.source import DRAWS
 from genbound.estimate import Estimate, mean
@@ -26,6 +26,7 @@ __all__ = ["generated_kl", "path_kl", "prior_kl"]
 BLOCK_ENTRIES = 2**20
 
 
+@declared
 def prior_kl(law: Source, *, generator: torch.Generator | None = None) -> Estimate:
     """Divergence of a law from the prior, ``KL(P || N(0, I))``.
 
@@ -41,14 +42,15 @@ def prior_kl(law: Source, *, generator: torch.Generator | None = None) -> Estima
     return kl(law, prior, generator=generator)
 
 
+@declared
 @torch.no_grad()
 def path_kl(
     law: Source,
     model: ScoreModel,
-    times: Tensor,
+    times: Times,
     *,
     generator: torch.Generator,
-    n: int = DRAWS,
+    n: Several = DRAWS,
 ) -> Estimate:
     """Divergence of the exact reverse path from the sampler's: what data processing starts from.
 
@@ -75,7 +77,7 @@ def path_kl(
     for time, step in zip(times[:-1], steps, strict=True):
         at = time.to(data).expand(n)
         noisy = process.perturb(data, at, noise)
-        learned, true = model.score(noisy, at) + noisy, exact(noisy, at) + noisy
+        learned, true = score_at(model.score, noisy, at) + noisy, exact(noisy, at) + noisy
         growth = torch.expm1(step) / step
         # the square completed: what no score can foresee is a Fisher information of the law
         unforeseen = true.square().sum(-1)
@@ -86,14 +88,15 @@ def path_kl(
     return replace(cost, stderr=math.hypot(cost.stderr, end.stderr))
 
 
+@declared
 @torch.no_grad()
 def generated_kl(
     law: Source,
     model: ScoreModel,
-    times: Tensor,
+    times: Times,
     *,
-    n: int,
-    paths: int,
+    n: Several,
+    paths: Several,
     generator: torch.Generator,
     dtype: torch.dtype = torch.float64,
 ) -> Estimate:
@@ -117,8 +120,6 @@ def generated_kl(
     Raises:
         ValueError: If ``paths`` is below 2.
     """
-    if paths < 2:
-        raise ValueError(f"paths: got {paths}, allowed is at least 2")
     noised = law.noised(model.process, float(times[-1]))
     points = noised.sample(n, generator=generator, dtype=dtype)
     parts = []

@@ -12,6 +12,7 @@ Against the score of a known law: :func:`genbound.estimators.score_error.score_e
 import torch
 from torch import Generator, Tensor
 
+from genbound.arguments import Count, Sample, Times, declared
 from genbound.data import points
 from genbound.estimate import Estimate, mean
 from genbound.estimators.noise_levels import integrals, on_grid
@@ -21,8 +22,9 @@ from genbound.protocols import ScoreModel
 __all__ = ["denoising", "explicit"]
 
 
+@declared
 def denoising(
-    model: ScoreModel, data: Tensor, times: Tensor, *, draws: int, generator: Generator
+    model: ScoreModel, data: Sample, times: Times, *, draws: Count, generator: Generator
 ) -> Estimate:
     """Denoising loss on the grid.
 
@@ -45,8 +47,9 @@ def denoising(
     return mean(losses, method=f"denoising on {len(times) - 1} steps, {draws} draws per datum")
 
 
+@declared
 def explicit(
-    model: ScoreModel, data: Tensor, times: Tensor, *, draws: int, generator: Generator
+    model: ScoreModel, data: Sample, times: Times, *, draws: int, generator: Generator
 ) -> Estimate:
     """Explicit loss on the grid against the score of the noised sample.
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from genbound.arguments import Count, Sample, declared, score_at
 from genbound.data import Source
 from genbound.estimate import Estimate, mean
 from genbound.estimators.noise_levels import Levels, between, integrals
@@ -11,12 +12,13 @@ from genbound.protocols import ScoreModel
 __all__ = ["score_error"]
 
 
+@declared
 def score_error(
     model: ScoreModel,
     source: Source,
-    fresh: Tensor,
+    fresh: Sample,
     *,
-    draws: int,
+    draws: Count,
     generator: torch.Generator,
     levels: Levels | None = None,
 ) -> Estimate:
@@ -46,7 +48,11 @@ def score_error(
     exact = source.path_score(model.process)
 
     def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, _: Tensor) -> Tensor:
-        return (noise_scale * (model.score(noisy, time) - exact(noisy, time))).square().sum(-1)
+        return (
+            (noise_scale * (score_at(model.score, noisy, time) - exact(noisy, time)))
+            .square()
+            .sum(-1)
+        )
 
     errors = integrals(model.process, fresh, integrand, levels, draws=draws, generator=generator)
     return mean(errors, method=f"explicit score matching to the law, {draws} draws per datum")

@@ -13,6 +13,7 @@ import math
 import torch
 from torch import Tensor
 
+from genbound.arguments import Count, Sample, declared, score_at
 from genbound.data import points
 from genbound.estimate import Estimate, mean
 from genbound.estimators.noise_levels import Integrand, between, integrals
@@ -30,11 +31,12 @@ __all__ = [
 ]
 
 
+@declared
 def denoising(
     model: ScoreModel,
-    data: Tensor,
+    data: Sample,
     *,
-    draws: int,
+    draws: Count,
     generator: torch.Generator,
     horizon: float | None = None,
     t_min: float | None = None,
@@ -61,9 +63,10 @@ def denoising(
     return mean(losses, method=f"denoising score matching, {draws} draws per datum")
 
 
+@declared
 def explicit(
     model: ScoreModel,
-    data: Tensor,
+    data: Sample,
     *,
     draws: int,
     generator: torch.Generator,
@@ -100,9 +103,10 @@ def explicit(
     return from_errors(errors, draws=draws)
 
 
+@declared
 def explicit_errors(
     model: ScoreModel,
-    data: Tensor,
+    data: Sample,
     *,
     draws: int,
     generator: torch.Generator,
@@ -130,7 +134,7 @@ def explicit_errors(
     empirical_score = points(data).path_score(model.process)
 
     def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, noise: Tensor) -> Tensor:
-        learned = noise_scale * model.score(noisy, time)
+        learned = noise_scale * score_at(model.score, noisy, time)
         exact = noise_scale * empirical_score(noisy, time)
         gap = (learned - exact).square().sum(-1)
         # ||learned + noise||^2 - ||exact + noise||^2, without the cancellation
@@ -156,9 +160,10 @@ def from_errors(errors: Tensor, *, draws: int) -> Estimate:
     )
 
 
+@declared
 def left_scale(
     model: ScoreModel,
-    held_out: Tensor,
+    held_out: Sample,
     *,
     draws: int,
     generator: torch.Generator,
@@ -223,11 +228,12 @@ def root_mean_product(first: Tensor, second: Tensor, *, method: str) -> Estimate
     return Estimate(root, slope * square.stderr, square.n, method, "consistent", influence)
 
 
+@declared
 def denoising_losses(
     model: ScoreModel,
     data: Tensor,
     *,
-    draws: int,
+    draws: Count,
     generator: torch.Generator,
     horizon: float | None = None,
     t_min: float | None = None,
@@ -270,7 +276,7 @@ def denoising_integrand(model: ScoreModel, data: Tensor) -> Integrand:
     spread = (data - data.mean(0)).square().mean()
 
     def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, noise: Tensor) -> Tensor:
-        error = (noise + noise_scale * model.score(noisy, time)).square().sum(-1)
+        error = (noise + noise_scale * score_at(model.score, noisy, time)).square().sum(-1)
         signal = model.process.moments(time)[0].square() * spread
         share = signal / (signal + noise_scale.squeeze(-1).square())
         # what the best linear score leaves: its mean is known, its noise is not wanted

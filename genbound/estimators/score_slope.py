@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
+from genbound.arguments import Sample, declared
 from genbound.protocols import ScoreModel
 from genbound.sde import LinearSDE
 
@@ -62,6 +63,7 @@ class MeasuredSlope:
         return torch.as_tensor(found, dtype=torch.float64)
 
 
+@declared
 def largest(score: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
     """Largest eigenvalue of the symmetrised Jacobian of a field.
 
@@ -81,9 +83,10 @@ def largest(score: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
     return torch.linalg.eigvalsh((jacobians + jacobians.mT) / 2)[:, -1]
 
 
+@declared
 def measured(
     model: ScoreModel,
-    data: Tensor,
+    data: Sample,
     *,
     levels: int = 48,
     points: int = 256,
@@ -108,8 +111,6 @@ def measured(
     Raises:
         ValueError: If data are no matrix of two or more rows, or a number is out of range.
     """
-    if data.ndim != 2 or len(data) < 2:
-        raise ValueError(f"data: got shape {tuple(data.shape)}, allowed is (n, d) with n >= 2")
     if levels < 2 or points < 2 or points % 2:
         raise ValueError(
             f"levels, points: got {levels} and {points}, allowed are 2 or more, points even"
@@ -139,6 +140,7 @@ def measured(
     return MeasuredSlope(process, log_snr, torch.stack(found).detach().double().cpu(), points)
 
 
+@declared
 def course(
     process: LinearSDE, slope: Slope, *, horizon: float, t_min: float, levels: int = 64
 ) -> Course:

@@ -36,6 +36,8 @@ def from_effects(
         The estimate. Its influences are the centred effects, scaled so that their spread gives
         its standard error: that is what errors of several terms are combined from.
     """
+    if math.isnan(value):
+        raise ValueError(f"value: got nan, in the {method}")
     n = len(effects)
     effects = effects.double().cpu()
     centred = effects - effects.mean()

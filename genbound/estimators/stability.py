@@ -13,6 +13,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from genbound.arguments import declared, score_at
 from genbound.estimate import Estimate, mean
 from genbound.estimators.noise_levels import between, integrals
 from genbound.protocols import ScoreModel
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 
+@declared
 def replaced(data: Tensor, fresh: Tensor, indices: Sequence[int]) -> list[Tensor]:
     """Samples with one datum replaced each, one per member of an ensemble.
 
@@ -58,6 +60,7 @@ def replaced(data: Tensor, fresh: Tensor, indices: Sequence[int]) -> list[Tensor
     return samples
 
 
+@declared
 def score_stability(
     model: ScoreModel,
     retrained: Sequence[ScoreModel],
@@ -97,6 +100,7 @@ def score_stability(
     return mean(distances, method=f"{len(fresh)} retrainings, {draws} draws each", side="upper")
 
 
+@declared
 def replacement_gap(
     model: ScoreModel,
     retrained: Sequence[ScoreModel],
@@ -137,6 +141,7 @@ def replacement_gap(
     return mean(losses, method=f"{len(fresh)} retrainings, {draws} draws each")
 
 
+@declared
 def root(square: Estimate) -> Estimate:
     """The root of a squared stability, its error by the slope of the root.
 
@@ -159,6 +164,7 @@ def root(square: Estimate) -> Estimate:
     return Estimate(value, stderr, square.n, f"root of: {square.method}", square.side, influence)
 
 
+@declared
 def random_set_stability(losses: Tensor, retrained: Tensor) -> Estimate:
     """How much the loss of an iterate rises when one datum is replaced, iterate by iterate.
 
@@ -213,7 +219,11 @@ def _at_fresh(
     def integrand(noisy: Tensor, time: Tensor, noise_scale: Tensor, noise: Tensor) -> Tensor:
         # The data come in blocks, in order, each with the model that has seen it.
         theirs = zip(islice(waiting, len(noisy)), noisy, time, strict=True)
-        others = torch.stack([other.score(points, times) for other, points, times in theirs])
-        return compare(noise_scale * model.score(noisy, time), noise_scale * others, noise)
+        others = torch.stack(
+            [score_at(other.score, points, times) for other, points, times in theirs]
+        )
+        return compare(
+            noise_scale * score_at(model.score, noisy, time), noise_scale * others, noise
+        )
 
     return integrals(model.process, fresh, integrand, levels, draws=draws, generator=generator)

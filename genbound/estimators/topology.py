@@ -5,18 +5,20 @@ components, when balls around the iterates grow, are the edges of the minimum sp
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.estimate import Estimate, exact
 from genbound.estimators.trajectory_geometry import Sketch, distances, edge_lengths
 
-__all__ = ["Weighting", "lifetime_sum", "spanning_tree", "weighting"]
+__all__ = ["Weighting", "lifetime_sum", "lifetimes", "spanning_tree", "weighting"]
 
 
+@declared
 def spanning_tree(separations: Tensor) -> Tensor:
     """Edges of a minimum spanning tree, by Prim's rule, one row of the matrix at a time.
 
@@ -53,6 +55,7 @@ def spanning_tree(separations: Tensor) -> Tensor:
     return torch.from_numpy(np.stack([parent[reached], reached], 1)).to(separations.device)
 
 
+@declared
 def lifetime_sum(
     points: Tensor,
     *,
@@ -69,7 +72,8 @@ def lifetime_sum(
 
     Args:
         points: Iterates (in order of time) or their sketches, shape ``(n, d)``.
-        alpha: Power, positive.
+        alpha: Power, positive. The bounds ask for alpha <= 1, where the powers of distances are
+            distances; the dimension (:mod:`genbound.estimators.dimension`) for any.
         product: Type of the inner products (:func:`distances`). With float32 a tree may be chosen
             that is not quite minimal.
         sketch: The map that made the points, if they are sketches.
@@ -88,8 +92,6 @@ def lifetime_sum(
     Reference:
         In the spirit of Andreeva et al. 2024, alpha-weighted lifetime sums.
     """
-    if not alpha > 0:
-        raise ValueError(f"alpha: got {alpha}, allowed is alpha > 0")
     if sketch is not None and points.shape[-1] != (k := len(sketch.order)):
         raise ValueError(f"points: got dimension {points.shape[-1]}, allowed is the sketch's {k}")
     # Only the choice of the tree rests on these distances: a tenth of a square is good enough.
@@ -98,15 +100,40 @@ def lifetime_sum(
         points, product=product, tolerance=tolerance, block=block, device=device
     )
     edges = spanning_tree(separations)
-    value = float(edge_lengths(points, edges, block=block, device=device).pow(alpha).sum())
-    name = f"spanning tree of {len(points)} points, alpha={alpha:g}"
-    if sketch is not None and sketch.distortion:
-        side = "lower" if alpha <= 2 and product == torch.float64 else "unknown"
-        k = len(sketch.order)
-        return Estimate(value, alpha * sketch.distortion * value, k, f"{name}, {sketch}", side)
-    if product != torch.float64:
-        return Estimate(value, 0.0, 0, f"{name}, tree in {product}", "upper")
-    return exact(value, method=name)
+    lengths = edge_lengths(points, edges, block=block, device=device)
+    method = f"spanning tree of {len(points)} points"
+    found = lifetimes(lengths, alpha, method=method, sketch=sketch)
+    if product == torch.float64:
+        return found
+    side = "upper" if found.side == "exact" else "unknown"
+    return replace(found, method=f"{found.method}, tree in {product}", side=side)
+
+
+def lifetimes(
+    lengths: Tensor, alpha: float, *, method: str, sketch: Sketch | None = None
+) -> Estimate:
+    """The lifetime sum from the edges of a minimal tree.
+
+    Args:
+        lengths: Of the edges, shape ``(n - 1,)``.
+        alpha: Power, positive.
+        method: Where the edges are from.
+        sketch: The map that made the points, if they are sketches.
+
+    Returns:
+        As :func:`lifetime_sum`, in float64.
+
+    Raises:
+        ValueError: If alpha is not positive.
+    """
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"alpha: got {alpha}, allowed is 0 < alpha < inf")
+    value, method = float(lengths.pow(alpha).sum()), f"{method}, alpha={alpha:g}"
+    if sketch is None or not sketch.distortion:
+        return exact(value, method=method)
+    error, k = alpha * sketch.distortion * value, len(sketch.order)
+    side = "lower" if alpha <= 2 else "unknown"
+    return Estimate(value, error, k, f"{method}, {sketch}", side)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +184,7 @@ class Weighting:
         )
 
 
+@declared
 def weighting(separations: Tensor, *, scale: float, tolerance: float = 1e-10) -> Weighting:
     """Weights of a finite metric space, in float64.
 

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from genbound.arguments import Count, Several, declared
 from genbound.estimate import Estimate, mean
 from genbound.protocols import ScoreModel
 from genbound.sampler import reverse_chain, time_grid
@@ -23,13 +24,14 @@ REFERENCES: dict[str, Score] = {
 }
 
 
+@declared
 @torch.no_grad()
 def path_energy(
     model: ScoreModel,
     *,
     reference: Reference,
-    d: int,
-    paths: int,
+    d: Count,
+    paths: Several,
     step: float,
     generator: torch.Generator,
     horizon: float | None = None,
@@ -132,6 +134,7 @@ def mean_score(models: Sequence[ScoreModel]) -> Score:
     return score
 
 
+@declared
 def generated_information(energy: Estimate) -> Estimate:
     """The path energy read as an upper bound on ``I(X~; S | Z)``, in nats.
 

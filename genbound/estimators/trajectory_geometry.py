@@ -14,6 +14,8 @@ import torch
 from scipy.linalg.blas import dsyrk, ssyrk
 from torch import Tensor
 
+from genbound.arguments import declared
+
 #: Rows taken at a time, to stay in the cache.
 BAND = 128
 Parts = Callable[[], Iterator[Tensor]]
@@ -21,6 +23,7 @@ Parts = Callable[[], Iterator[Tensor]]
 __all__ = ["Sketch", "distances", "edge_lengths", "path_distances", "sketch"]
 
 
+@declared
 def distances(
     points: Tensor,
     *,
@@ -52,6 +55,8 @@ def distances(
         ValueError: If the points are not a finite matrix of floats or an option is not allowed.
     """
     _check(points, "points", product, block)
+    if tolerance is not None and not tolerance > 0:
+        raise ValueError(f"tolerance: got {tolerance}, allowed is > 0")
     place = points.device if device is None else torch.device(device)
 
     def parts() -> Iterator[Tensor]:
@@ -60,6 +65,7 @@ def distances(
     return _distances(parts, len(points), product, place, tolerance)
 
 
+@declared
 def path_distances(
     increments: Tensor,
     *,
@@ -174,6 +180,7 @@ class Sketch:
         return f"Sketch({sizes}, distortion={self.distortion:.2g})"
 
 
+@declared
 def sketch(
     d: int, k: int, *, generator: torch.Generator, device: torch.device | str = "cpu"
 ) -> Sketch:
@@ -268,7 +275,7 @@ def _squared_lengths(parts: Iterator[Tensor], pairs: Tensor, entries: int = 2**1
 
 
 def _check(points: Tensor, name: str, product: torch.dtype, block: int) -> None:
-    if points.ndim != 2 or not len(points) or not points.is_floating_point():
+    if points.ndim != 2 or not points.numel() or not points.is_floating_point():
         raise ValueError(
             f"{name}: got {points.dtype} of shape {tuple(points.shape)}, allowed are floats (n, d)"
         )

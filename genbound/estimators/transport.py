@@ -4,6 +4,7 @@ import ot
 import torch
 from torch import Generator, Tensor
 
+from genbound.arguments import Count, Sample, declared
 from genbound.estimate import Estimate, mean, subsample
 
 __all__ = ["distance_to_point", "sliced", "wasserstein1"]
@@ -12,7 +13,8 @@ __all__ = ["distance_to_point", "sliced", "wasserstein1"]
 PIVOTS = 10**7
 
 
-def wasserstein1(first: Tensor, second: Tensor, *, parts: int = 4) -> Estimate:
+@declared
+def wasserstein1(first: Sample, second: Sample, *, parts: int = 4) -> Estimate:
     """Euclidean Wasserstein-1 distance between two samples, exactly.
 
     ``min over couplings of sum_ij c_ij |x_i - y_j|``, by network simplex (d = 1: by sorting).
@@ -40,8 +42,9 @@ def wasserstein1(first: Tensor, second: Tensor, *, parts: int = 4) -> Estimate:
     return subsample(_cost, first, second, parts=parts, method=method, side="upper")
 
 
+@declared
 def sliced(
-    first: Tensor, second: Tensor, *, directions: int, generator: Generator, parts: int = 4
+    first: Sample, second: Sample, *, directions: int, generator: Generator, parts: int = 4
 ) -> Estimate:
     """Mean over directions of the Wasserstein-1 distance of the projections.
 
@@ -80,7 +83,8 @@ def sliced(
     )
 
 
-def distance_to_point(data: Tensor, *, rounds: int = 100) -> Estimate:
+@declared
+def distance_to_point(data: Sample, *, rounds: Count = 100) -> Estimate:
     """Wasserstein-1 distance between the data and the best single point, their median.
 
     ``min_y mean_i |x_i - y|`` by Weiszfeld's iteration: what a generator gets that always says
@@ -99,8 +103,6 @@ def distance_to_point(data: Tensor, *, rounds: int = 100) -> Estimate:
     Reference:
         Weiszfeld 1937.
     """
-    if data.ndim != 2 or len(data) < 2:
-        raise ValueError(f"data: got shape {tuple(data.shape)}, allowed is (n, d) with n >= 2")
     points = data.double()
     centre = points.mean(0)
     tiny = torch.finfo(torch.float64).eps * (1 + float(points.abs().max()))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from genbound import mixtures
+from genbound.arguments import Count, Sample, Several, declared
 from genbound.estimate import Estimate
 
 __all__ = ["TwoSampleTest", "energy_distance", "gaussian_kernel", "median_distance", "mmd"]
@@ -37,13 +38,14 @@ class TwoSampleTest(NamedTuple):
     null_quantile: float
 
 
+@declared
 def energy_distance(
-    first: Tensor,
-    second: Tensor,
+    first: Sample,
+    second: Sample,
     *,
     permutations: int,
     generator: torch.Generator,
-    block: int = 1024,
+    block: Count = 1024,
 ) -> TwoSampleTest:
     """Energy distance ``2 E||X - Y|| - E||X - X'|| - E||Y - Y'||``, zero only for equal laws.
 
@@ -70,14 +72,15 @@ def energy_distance(
     return _test(first, second, kernel, 0.0, "energy distance", permutations, generator, block)
 
 
+@declared
 def mmd(
-    first: Tensor,
-    second: Tensor,
+    first: Sample,
+    second: Sample,
     *,
     bandwidth: float,
     permutations: int,
     generator: torch.Generator,
-    block: int = 1024,
+    block: Count = 1024,
 ) -> TwoSampleTest:
     """Squared maximum mean discrepancy with a Gaussian kernel, zero only for equal laws.
 
@@ -106,6 +109,7 @@ def mmd(
     return _test(first, second, kernel, 1.0, name, permutations, generator, block)
 
 
+@declared
 def gaussian_kernel(bandwidth: float) -> Kernel:
     """The kernel ``exp(-||x - y||^2 / (2 h^2))``, with values in (0, 1].
 
@@ -127,7 +131,8 @@ def gaussian_kernel(bandwidth: float) -> Kernel:
     return kernel
 
 
-def median_distance(data: Tensor, *, most: int = 2000) -> float:
+@declared
+def median_distance(data: Sample, *, most: Several = 2000) -> float:
     """Median of the distances between pairs of data: the usual bandwidth of a Gaussian kernel.
 
     Args:
@@ -140,8 +145,6 @@ def median_distance(data: Tensor, *, most: int = 2000) -> float:
     Raises:
         ValueError: If there are fewer than two data.
     """
-    if data.ndim != 2 or len(data) < 2:
-        raise ValueError(f"data: got shape {tuple(data.shape)}, allowed is (n, d) with n >= 2")
     return float(torch.pdist(data[:most].double()).median())
 
 
@@ -156,14 +159,12 @@ def _test(
     block: int,
 ) -> TwoSampleTest:
     """The U-statistic of a kernel with ``k(x, x) = diagonal``, and its permutation test."""
-    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+    if first.shape[1] != second.shape[1]:
         raise ValueError(
             f"second: got shapes {tuple(first.shape)} and {tuple(second.shape)}, "
             "allowed are (n, d) and (m, d)"
         )
     n, m = len(first), len(second)
-    if min(n, m) < 2:
-        raise ValueError(f"first: got {n} and {m} points, allowed are at least 2 of each")
     pooled = torch.cat([first, second]).double()
     labels = torch.zeros(n + m, 1 + permutations, dtype=torch.float64, device=pooled.device)
     labels[:n, 0] = 1.0

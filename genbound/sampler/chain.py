@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
+from genbound.arguments import Count, Times, declared, score_at
 from genbound.protocols import ScoreModel
 from genbound.sampler.grids import time_grid
 from genbound.sampler.schemes import Scheme, Step, euler
@@ -56,7 +57,7 @@ def reverse_chain(
     state = start
     for time, next_time, increment in zip(times[:-1], times[1:], increments, strict=True):
         at = time.to(state).expand(state.shape[:-1])
-        step = Step(time, next_time, state, score(state, at), increment)
+        step = Step(time, next_time, state, score_at(score, state, at), increment)
         yield step
         noise = torch.randn(
             state.shape, generator=generator, dtype=state.dtype, device=state.device
@@ -66,9 +67,10 @@ def reverse_chain(
     return state
 
 
+@declared
 @torch.no_grad()
 def affine_law(
-    process: LinearSDE, score: Score, times: Tensor, *, d: int, scheme: Scheme = euler
+    process: LinearSDE, score: Score, times: Times, *, d: Count, scheme: Scheme = euler
 ) -> tuple[Tensor, Tensor]:
     """Law of the chain's end for a score that is affine in the state: a normal law, exactly.
 
@@ -102,13 +104,14 @@ def affine_law(
     return mean, covariance
 
 
+@declared
 @torch.no_grad()
 def sample(
     process: LinearSDE,
     score: Score,
     *,
-    n: int,
-    d: int,
+    n: Count,
+    d: Count,
     horizon: float,
     t_min: float,
     step: float,

@@ -5,12 +5,14 @@ import math
 import torch
 from torch import Tensor
 
+from genbound.arguments import declared
 from genbound.sampler.schemes import need_preserved
 from genbound.sde import LinearSDE
 
 __all__ = ["clock_grid", "time_grid"]
 
 
+@declared
 def time_grid(process: LinearSDE, horizon: float, t_min: float, *, step: float) -> Tensor:
     """Times from the horizon down to ``t_min``, evenly spaced in the log signal-to-noise ratio.
 
@@ -40,6 +42,7 @@ def time_grid(process: LinearSDE, horizon: float, t_min: float, *, step: float) 
     return times
 
 
+@declared
 def clock_grid(process: LinearSDE, horizon: float, t_min: float, *, steps: int) -> Tensor:
     """Times from the horizon down to ``t_min``, evenly spaced in the clock.
 

@@ -7,6 +7,7 @@ an ensemble equals its solo run.
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,6 @@ from genbound.training.optim import Params, Transform, adam
 from genbound.training.progress import Progress
 
 Capture = Callable[[Tensor], Tensor]
-
 _CHECK_EVERY = 100
 
 
@@ -164,6 +164,8 @@ def train(
         raise ValueError("objective: members must have equal losses, only their draws may differ")
     if any((other.dtype, other.device) != (like.dtype, like.device) for other in datasets):
         raise ValueError("data: the members' tensors must have one dtype and one device")
+    if not all(len(each) and bool(each.isfinite().all()) for each in datasets):
+        raise ValueError("data must be finite, got none or values that are not")
 
     def streams(name: str) -> list[Generator]:
         return [stream(member["seed"], name, device=like.device) for member in members]
@@ -255,8 +257,8 @@ def _check_counts(
         "checkpoint_every": checkpoint_every,
     }
     for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
+        if count is not None and not (isinstance(count, Integral) and count >= 1):
+            raise ValueError(f"{name} must be at least 1 and whole, got {count!r}")
 
 
 def _per_member(name: str, value: Any, kind: type, n_members: int) -> list[Any]:  # noqa: ANN401

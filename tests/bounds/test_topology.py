@@ -246,7 +246,7 @@ def test_the_stability_form_needs_no_information():
     assert total == pytest.approx(truth)
     # An estimate over finitely many retrainings lies below the constant, and is refused.
     below = Estimate(0.002, 1e-4, 20, "retrainings", "lower")
-    with pytest.raises(WrongSide, match="exchanged"):
+    with pytest.raises(WrongSide, match="stability was measured from"):
         bound.evaluate(iterates, data, generator=seeded(0), **given | {"stability": below})
     with pytest.raises(ValueError, match=r"^block: got 30, allowed are divisors of n = 100"):
         topological_gap("stability", block=30).evaluate(
@@ -296,3 +296,12 @@ BAD = [
 def test_bad_input(options, name):
     with pytest.raises(ValueError, match=f"^{name}: "):
         topological_gap(**options)
+
+
+def test_the_data_are_those_of_the_losses():
+    points, data = walk(20, 3, step=0.05, seed=14), directions(100, 3, generator=seeded(15))
+    iterates, bound = window(points, data), BOUNDS["one"]
+    with pytest.raises(ValueError, match="data: got 99, allowed are the 100 of"):
+        bound.evaluate(iterates, data[1:], generator=seeded(0), **constants(bound))
+    with pytest.raises(ValueError, match=r"lifetimes: has no value at .*R = 0"):
+        bound.evaluate(iterates, data, generator=seeded(0), **constants(bound, R=0.0))

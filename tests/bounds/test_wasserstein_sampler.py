@@ -192,15 +192,20 @@ def test_on_every_device(device):
         assert bound.evaluate(model, data, generator=generator).total.value > 0.05
 
 
+POINTS = torch.zeros(3, 2)
+LAW = Gaussian(torch.zeros(2), torch.eye(2))
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ({}, "exactly one"),
-        ({"source": 1, "held_out": 2}, "exactly one"),
-        ({"held_out": 1, "information": -1.0}, "information"),
-        ({"source": 1, "information": 1.0}, "information"),
-        ({"source": 1, "draws": 1}, "draws"),
-        ({"source": 1, "start": -0.1}, "start"),
+        ({"source": LAW, "held_out": POINTS}, "exactly one"),
+        ({"held_out": POINTS, "information": -1.0}, "information"),
+        ({"held_out": POINTS, "information": math.inf}, "information"),
+        ({"source": LAW, "information": 1.0}, "information"),
+        ({"source": LAW, "draws": 1}, "draws"),
+        ({"source": LAW, "start": -0.1}, "start"),
     ],
 )
 def test_bad_input(words, message):

@@ -12,7 +12,7 @@ from genbound.sde import ou, vp
 from tests.estimators.reference import seeded
 
 PROCESS = ou()
-LINE = torch.linspace(-8, 9, 600, dtype=torch.float64)
+LINE = torch.linspace(-12, 13, 882, dtype=torch.float64)
 
 
 def normal(mean, variance):

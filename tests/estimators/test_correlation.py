@@ -284,7 +284,7 @@ def test_bad_options_and_values_are_named():
         kendall(values, values, resamples=1, generator=seeded())
     with pytest.raises(ValueError, match="level: got 1, allowed is 0 < level < 1"):
         kendall(values, values, level=1, generator=seeded(), **OPTIONS)
-    with pytest.raises(ValueError, match="gap: got 12 values that are not finite"):
+    with pytest.raises(ValueError, match="gap: .* 12 of its numbers not finite"):
         kendall(values, values * math.nan, generator=seeded(), **OPTIONS)
     with pytest.raises(ValueError, match=r"quantity: got shape \(1,\), allowed is \(k,\), k >= 2"):
         tau(values[0, :1], values[0, :1])

@@ -183,6 +183,13 @@ def test_bad_shapes_are_named(trajectory, lengths, message):
         gradient_norms(squared_error, line(3), torch.zeros(trajectory), samples)
 
 
+def test_gradients_that_are_no_numbers_are_refused():
+    inputs, outputs = regression(6, 3, 0)
+    inputs[3] = torch.nan
+    with pytest.raises(ValueError, match="^samples: gradients at 1 of 1 snapshots are not finite"):
+        gradient_norms(squared_error, line(3), normal(1, 3), (inputs, outputs))
+
+
 def test_bad_batches_are_named():
     found = gradient_norms(squared_error, line(3), normal(1, 3), regression(5, 3, 0))
     for ask in (found.minibatch, found.quantities):

@@ -75,10 +75,27 @@ def test_losses_along_a_path_share_their_noise():
     torch.testing.assert_close(now, own)
 
 
+SOME = Iterates(torch.zeros(3, 2), torch.zeros(3, 5), UNTRAINED)
 BAD = [
     (lambda: Iterates(torch.zeros(3, 2), torch.zeros(2, 5), UNTRAINED), "losses"),
     (lambda: Iterates(torch.zeros(3), torch.zeros(3, 5), UNTRAINED), "losses"),
     (lambda: loss_distances(torch.zeros(3)), "losses"),
+    (lambda: Iterates(torch.zeros(3, 2), torch.full((3, 5), math.nan), UNTRAINED), "losses"),
+    (lambda: SOME.separations("lossses"), "metric"),
+    (lambda: SOME.lifetimes(alpha=1.0, metric="weight"), "metric"),
+    (lambda: SOME.lifetimes(alpha=0.0), "alpha"),
+    (lambda: SOME.lifetimes(alpha=math.inf), "alpha"),
+    (lambda: SOME.worst_gap(torch.zeros(2, 9)), "fresh"),
+    (
+        lambda: path_losses(
+            torch.nn.Linear(2, 2),
+            torch.zeros(3, 4),
+            torch.zeros(5, 2),
+            draws=2,
+            generator=seeded(1),
+        ),
+        "window",
+    ),
 ]
 
 

@@ -152,6 +152,14 @@ def test_runs_are_pooled_column_by_column():
             pooled([found[0], replace(found[1], **change)])
 
 
+def test_every_second_of_the_measured_steps_will_do():
+    """A strided view of the steps: torch warns where it has to copy."""
+    some, squared = torch.arange(0, K)[::2], torch.rand(K, 3, generator=seeded(8))[::2]
+    run = a_run(measured=some, squared=squared)
+    copied = a_run(measured=some.clone(), squared=squared.clone())
+    assert run.trajectory() == copied.trajectory()
+
+
 WRONG = {
     "batch": {"batch": 0},
     "inverse_temperature": {"inverse_temperature": -1.0},
@@ -161,6 +169,7 @@ WRONG = {
     "measured": {"measured": torch.arange(1, K + 1)},
     "squared": {"squared": torch.ones(K)},
     "centred": {"centred": torch.ones(3, 2)},
+    "single": {"single": torch.full((K, 2), math.nan)},
 }
 
 
@@ -174,6 +183,12 @@ def test_bad_norms():
     whole = norms(torch.randn(6, 2, dtype=torch.float64, generator=seeded(7)), whole=True)
     with pytest.raises(ValueError, match="batch: got 7"):
         from_norms(whole, batch=7)
+    with pytest.raises(ValueError, match=r"batch: got -1, allowed is 1\.\.inf"):
+        from_norms(norms(torch.randn(6, 2, dtype=torch.float64)), batch=-1)
     other = norms(torch.randn(4, 2, dtype=torch.float64, generator=seeded(7)), whole=True)
     with pytest.raises(ValueError, match="held_out: got norms"):
         from_norms(whole, batch=2, held_out=other)
+
+
+def test_a_run_is_told_in_a_few_words():
+    assert "tensor" not in repr(a_run()) and "batch=4" in repr(a_run())

@@ -85,7 +85,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="t_min: got 0.5"):
         between(ou(), 0.5, 0.5)
     for times in ([0.5], [0.1, 0.5], [0.5, -0.1]):
-        with pytest.raises(ValueError, match="times: allowed are two or more"):
+        with pytest.raises(ValueError, match="times: .* two or more"):
             on_grid(ou(), torch.tensor(times))
     levels = between(ou(), 0.1, 1.0)
     with pytest.raises(ValueError, match=r"data: got shape \(3,\)"):

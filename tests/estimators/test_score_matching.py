@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -282,3 +283,10 @@ def test_what_is_subtracted_has_mean_zero_and_lowers_the_noise(score, share):
     gap = reduced - whole
     assert abs(float(gap.mean())) <= 4 * float(gap.std()) / math.sqrt(4000)
     assert float(reduced.var()) < share * float(whole.var())
+
+
+@pytest.mark.parametrize("estimator", [score_matching.denoising, score_matching.explicit])
+def test_a_score_that_is_no_number_is_refused(estimator):
+    model = SimpleNamespace(process=ou(), horizon=1.0, t_min=0.1, score=lambda x, _: x * math.nan)
+    with pytest.raises(ValueError, match="nan, in the .* score matching"):
+        estimator(model, torch.ones(4, 2), draws=2, generator=torch.Generator())

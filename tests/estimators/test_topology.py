@@ -277,6 +277,7 @@ def test_both_ways_to_solve_agree(scale):
 
 BAD = [
     (lambda: lifetime_sum(torch.zeros(3, 2), alpha=0), "alpha"),
+    (lambda: lifetime_sum(torch.zeros(3, 2), alpha=math.inf), "alpha"),
     (lambda: lifetime_sum(torch.zeros(3, 2), sketch=DRAW), "points"),
     (lambda: lifetime_sum(torch.zeros(3)), "points"),
     (lambda: spanning_tree(torch.zeros(3, 2)), "separations"),
