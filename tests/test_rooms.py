@@ -34,7 +34,7 @@ bounds:       arguments symbolic estimate derivation derivations sde mixtures sa
               protocols estimators bound
 selection:    symbolic estimate derivation derivations sde mixtures sampler data protocols \
               estimators bound bounds plot
-training:     protocols
+training:     files protocols
 models:       symbolic sde protocols
 comparison:   estimate
 plot:
