@@ -27,7 +27,7 @@ def add(commands: Any) -> None:  # noqa: ANN401
     sweeping.add_argument("--zip", **add_axis, metavar="NAME,NAME", help="axes that go together")
     sweeping.add_argument("--grid", type=Path, metavar="FILE", help="a YAML file of axes")
     sweeping.add_argument("--seeds", type=int, metavar="K", help="cross with seed = 0..K-1")
-    sweeping.add_argument("--out", type=Path, default=Path("runs"), help="folder (default runs)")
+    sweeping.add_argument("--out", default="runs", help="folder (default runs)")
     sweeping.add_argument("--jobs", type=int, default=1, help="processes (default 1; one GPU: 1)")
     sweeping.add_argument("--attempts", type=int, default=3, help="tries if a kernel dies")
     sweeping.add_argument("--dask", metavar="ADDRESS", help="a dask scheduler, tcp://...")
@@ -87,7 +87,9 @@ def _study(given: argparse.Namespace) -> Study:
     for key in words:
         if key in grid:
             raise ParameterError(f"axis {key}: given twice, with -p and in {given.grid}")
-    return Study(given.notebook, {**grid, **words}, given.out, seeds=given.seeds)
+    if not given.out:  # which would be the current folder
+        raise ParameterError("--out: given no name, allowed: that of a folder")
+    return Study(given.notebook, {**grid, **words}, Path(given.out), seeds=given.seeds)
 
 
 def _client(address: str) -> Any:  # noqa: ANN401

@@ -131,6 +131,7 @@ BAD = [
     ("a part too many", "page.md", ["--part", "2/2"], "part: given 2 of 2"),
     ("a script of nothing", "page.md", ["--slurm-array", "0"], "--slurm-array: given 0"),
     ("a scheduler of no kind", "page.md", ["--dask", "here"], "--dask here"),
+    ("no folder", "page.md", ["--out", ""], "--out: given no name"),
     ("a file for a folder", "page.md", ["--out", "text.txt"], "is a file, allowed: a folder"),
 ]
 
