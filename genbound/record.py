@@ -4,6 +4,7 @@ In a run of a study the value is also kept in the run's folder, from where it co
 study's table.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -63,7 +64,7 @@ def _kept(name: str, value: Any, folder: Path) -> dict[str, Any]:  # noqa: ANN40
     plain = _plain(value)
     if plain is None or isinstance(plain, bool | int | float | str):
         return {"value": plain}
-    stem = re.sub(r"[^\w.-]+", "-", name)
+    stem = _stem(name)
     if hasattr(value, "savefig"):
         value.savefig(folder / f"{stem}.svg")
         return {"file": f"{stem}.svg"}
@@ -75,6 +76,12 @@ def _kept(name: str, value: Any, folder: Path) -> dict[str, Any]:  # noqa: ANN40
         np.save(folder / f"{stem}.npy", array, allow_pickle=False)
         return {"file": f"{stem}.npy", "shape": list(array.shape)}
     return {"value": str(value)}
+
+
+def _stem(name: str) -> str:
+    """A file's name for a record; no two records share one."""
+    stem = re.sub(r"[^\w.-]+", "-", name)
+    return stem if stem == name else f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _glue(name: str, value: object) -> None:

@@ -194,7 +194,9 @@ def run_cells(
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
-    with tempfile.TemporaryDirectory() as scratch:
+    # A socket's path has a hundred letters at most, which a cluster's own folder may exceed.
+    short = "/tmp" if len(tempfile.gettempdir()) > 80 else None
+    with tempfile.TemporaryDirectory(dir=short) as scratch:
         source, target = Path(scratch, "source.ipynb"), Path(scratch, "executed.ipynb")
         # Sockets in the file system: with TCP, kernels that start together may grab the same port.
         sockets = Config(KernelManager={"transport": "ipc", "ip": str(Path(scratch, "socket"))})

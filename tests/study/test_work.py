@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,13 @@ def test_values_arrive_as_what_they_are(order) -> None:
     assert eval(record(done, "all")[0]) == (*given.values(), "data")
 
 
+def test_a_long_path_of_temporary_files_is_no_obstacle(order, tmp_path, monkeypatch) -> None:
+    deep = tmp_path / ("deep" * 25)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    assert perform(order("keep('x', 1)")) == "done"
+
+
 def test_a_tuple_stays_a_tuple(order) -> None:
     done = replace(order("keep('kind', type(steps).__name__)"), parameters={"steps": (1.0,)})
     assert perform(done) == "done" and record(done, "kind") == "tuple"
@@ -70,7 +78,8 @@ def test_a_record_is_a_number_an_estimate_or_a_file(order) -> None:
         "from genbound import Estimate, record\nimport torch, matplotlib.pyplot as plt\n"
         "record('tensor', torch.tensor(2.5))\nrecord('word', 'yes')\n"
         "record('estimate', Estimate(1.0, 0.1, 9, 'by hand', 'upper'))\n"
-        "record('a/curve', torch.arange(3.0))\nrecord('figure', plt.figure())\nplt.close()"
+        "record('a/curve', torch.arange(3.0))\nrecord('a-curve', torch.ones(2))\n"
+        "record('figure', plt.figure())\nplt.close()"
     )
     assert perform(done) == "done"
     row = rows(done.root)[done.run]
@@ -84,7 +93,10 @@ def test_a_record_is_a_number_an_estimate_or_a_file(order) -> None:
         "side": "upper",
     }
     folder = Store(done.root).folder(done.run)
-    np.testing.assert_array_equal(np.load(folder / "a-curve.npy"), [0.0, 1.0, 2.0])
+    np.testing.assert_array_equal(np.load(folder / "a-curve.npy"), [1.0, 1.0])
+    other = row["records"]["a/curve"]["file"]
+    assert Path(other).parent == Path(".") and other.startswith("a-curve-")
+    np.testing.assert_array_equal(np.load(folder / other), [0.0, 1.0, 2.0])
     assert row["records"]["figure"] == {"file": "figure.svg"} and (folder / "figure.svg").exists()
     assert row["versions"]["torch"] and row["device"] and row["seconds"] > 0
 
