@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import sympy as sp
-from test_browser import HOST, Browser
+from test_browser import Browser
 
 from genbound.interactive import Axis, Slider, SliderFigure
 from genbound.symbolic import expm1, log1p
@@ -61,7 +61,7 @@ def show(browser):
         )
         tab = browser.open(width)
         tabs.append(tab)
-        tab.goto(HOST + "page.html")
+        tab.goto(browser.host + "page.html")
         return tab
 
     yield open_page

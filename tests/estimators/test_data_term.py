@@ -261,7 +261,7 @@ def test_bad_input_is_named():
         data_term(PLANE, PROCESS, sample, horizon=3.0, t_min=0.0, generator=seeded())
     with pytest.raises(ValueError, match="generator: information has no quadrature"):
         irreducible(SPACE, PROCESS, **SPAN)
-    with pytest.raises(ValueError, match=r"data: got shape \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"sample: got shape \(1, 2\)"):
         irreducible_of_sample(PROCESS, sample[:1], draws=4, generator=seeded(), **SPAN)
 
 
